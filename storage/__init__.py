@@ -1,0 +1,113 @@
+"""Everything the studio keeps: one folder with a SQLite file and sound files.
+
+``Store.open(folder)`` is the door. Nothing in here knows of engines, models or the web.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from storage.clip_rows import ClipPage, ClipRow, Count, Lineage
+from storage.clips import Clips
+from storage.coding import Format
+from storage.db import Database
+from storage.embedded import Embedded, read_tags
+from storage.errors import DamagedDatabase, DiskFull, NotFound, StorageError, translated
+from storage.files import AudioFiles, Stored, resolve_under
+from storage.jobs import JobRow, Jobs, JobState
+from storage.lock import lock_folder
+from storage.presets import Preset, Presets
+from storage.search import ClipQuery, Sort
+from storage.settings import Settings
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+FOLDERS = ("audio", "adapters", "datasets", "runs", "models", "cache", "work", "trash")
+DATABASE = "studio.db"
+
+__all__ = [
+    "AudioFiles",
+    "ClipPage",
+    "ClipQuery",
+    "ClipRow",
+    "Clips",
+    "Count",
+    "DamagedDatabase",
+    "Database",
+    "DiskFull",
+    "Embedded",
+    "Format",
+    "JobRow",
+    "JobState",
+    "Jobs",
+    "Lineage",
+    "NotFound",
+    "Preset",
+    "Presets",
+    "Settings",
+    "Sort",
+    "StorageError",
+    "Store",
+    "Stored",
+    "read_tags",
+    "resolve_under",
+]
+
+
+@dataclass
+class Store:
+    """An open data folder. No other process can open it until ``close``."""
+
+    data_dir: Path
+    db: Database
+    files: AudioFiles
+    clips: Clips
+    jobs: Jobs
+    presets: Presets
+    settings: Settings
+    _lock: BaseFileLock
+
+    @classmethod
+    def open(cls, data_dir: str | Path) -> Store:
+        """Open or create a data folder and its database; deletions of the last time end for good.
+
+        Raises ``StorageError`` when the folder is in use or cannot be written, or its database is
+        damaged or too new.
+        """
+        folder = Path(data_dir).expanduser().resolve()
+        with translated(folder):
+            for name in FOLDERS:
+                (folder / name).mkdir(parents=True, exist_ok=True)
+        lock = lock_folder(folder)
+        try:
+            db = Database.open(folder / DATABASE)
+            files = AudioFiles(folder / "audio")
+            clips = Clips(db, files)
+            files.remove_unfinished()
+            clips.purge()
+        except BaseException:
+            lock.release()
+            raise
+        return cls(folder, db, files, clips, Jobs(db), Presets(db), Settings(db), lock)
+
+    def folder(self, name: str) -> Path:
+        """One of the folders made by ``open``: adapters, datasets, runs, models, cache, work."""
+        if name not in FOLDERS:
+            raise ValueError(f"{name!r} is none of {', '.join(FOLDERS)}")
+        return self.data_dir / name
+
+    def close(self) -> None:
+        """Write the database into its one file and free the folder; a second call does nothing."""
+        try:
+            self.db.close()
+        finally:
+            self._lock.release()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

@@ -1,0 +1,87 @@
+"""Puts the tabs together: order, theme, header, shortcuts, and what links one tab to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from engines.settings import VERSION
+from engines.studio import Studio
+from tabs import api, help, history, home, jobs, models, shortcuts, speech
+
+HERE = Path(__file__).parent
+FONTS = ["Inter", "system-ui", "Segoe UI", "Roboto", "Noto Sans", "Noto Sans CJK JP", "sans-serif"]
+MONO = ["JetBrains Mono", "ui-monospace", "SFMono-Regular", "Consolas", "monospace"]
+
+HEADER = f"""
+<div class="studio-header">
+  <div class="mark" aria-hidden="true"><i></i><i></i><i></i><i></i><i></i></div>
+  <h1>Amphion Studio</h1><span class="version">{VERSION}</span>
+  <button class="icon" data-action="theme" aria-label="Dark or light" title="Dark or light (t)">◐</button>
+</div>"""
+
+
+def theme() -> gr.themes.Base:
+    """The studio's theme; fonts are the system's, so that nothing is fetched."""
+    return gr.themes.Soft(
+        primary_hue="teal",
+        secondary_hue="teal",
+        neutral_hue="slate",
+        font=FONTS,
+        font_mono=MONO,
+        radius_size="md",
+    ).set(
+        block_title_background_fill="transparent",
+        block_title_text_color="*body_text_color",
+        block_title_text_weight="600",
+        block_title_padding="0",
+        block_label_background_fill="transparent",
+        block_label_text_color="*body_text_color_subdued",
+        block_shadow="none",
+        block_border_width="1px",
+        block_border_color="*border_color_primary",
+        button_primary_shadow="none",
+        button_secondary_shadow="none",
+    )
+
+
+def page_kwargs() -> dict[str, Any]:
+    """Theme, styles and script for ``gr.mount_gradio_app``."""
+    script = (HERE / "studio.js").read_text(encoding="utf-8")
+    script = script.replace("__SHORTCUTS__", shortcuts.as_json())
+    return {
+        "theme": theme(),
+        "css_paths": [HERE / "studio.css"],
+        "head": f"<script>{script}</script>",
+    }
+
+
+def build(studio: Studio) -> gr.Blocks:
+    """All tabs and endpoints of one studio."""
+    with gr.Blocks(title="Amphion Studio", analytics_enabled=False, fill_width=True) as demo:
+        gr.HTML(HEADER, apply_default_css=False)
+        with gr.Tabs(elem_id="studio-tabs", selected="home") as tabs:
+            with gr.Tab("Home", id="home", elem_id="tab-home") as tab:
+                home_page = home.build(studio, tabs)
+                tab.select(**home_page.refresh)
+            with gr.Tab("Speech", id="speech", elem_id="tab-speech"):
+                speech_tab, speech_results = speech.build(studio)
+            with gr.Tab("History", id="history", elem_id="tab-history") as tab:
+                history_page = history.build(studio, tabs, {"tts": ("speech", speech_tab)})
+                tab.select(**history_page.refresh)
+            with gr.Tab("Models", id="models", elem_id="tab-models") as tab:
+                models_page = models.build(studio)
+                tab.select(**models_page.refresh)
+            with gr.Tab("Jobs", id="jobs", elem_id="tab-jobs") as tab:
+                jobs_page = jobs.build(studio)
+                tab.select(**jobs_page.refresh)
+            with gr.Tab("Help", id="help", elem_id="tab-help"):
+                help.build(studio)
+        demo.load(**home_page.refresh)
+        speech_results.on_load(studio, demo)
+        demo.unload(history_page.forget)
+        api.build(studio)
+    demo.queue(default_concurrency_limit=16, api_open=True)
+    return demo

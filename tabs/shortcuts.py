@@ -1,0 +1,45 @@
+"""The keyboard shortcuts, declared once: the script acts on them and the help lists them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """``keys`` as ``KeyboardEvent.key`` values pressed one after the other; ``action`` is what
+    ``studio.js`` does, with ``target`` as its object."""
+
+    keys: tuple[str, ...]
+    action: str
+    target: str
+    description: str
+    while_typing: bool = False
+    control: bool = False
+
+    @property
+    def label(self) -> str:
+        """The keys as people read them."""
+        names = {" ": "Space", "Escape": "Esc"}
+        return ("Ctrl+" if self.control else "") + " ".join(names.get(k, k) for k in self.keys)
+
+
+SHORTCUTS = (
+    Shortcut(("g", "h"), "tab", "home", "Go to Home"),
+    Shortcut(("g", "s"), "tab", "speech", "Go to Speech"),
+    Shortcut(("g", "y"), "tab", "history", "Go to History"),
+    Shortcut(("g", "m"), "tab", "models", "Go to Models"),
+    Shortcut(("g", "j"), "tab", "jobs", "Go to Jobs"),
+    Shortcut(("?",), "tab", "help", "Go to Help"),
+    Shortcut(("Enter",), "generate", "", "Generate with the engine shown", True, True),
+    Shortcut((" ",), "play", "", "Play or pause the clip shown"),
+    Shortcut(("/",), "search", "", "Search the history"),
+    Shortcut(("t",), "theme", "", "Switch between dark and light"),
+    Shortcut(("Escape",), "blur", "", "Leave the field, so that the keys above work", True),
+)
+
+
+def as_json() -> str:
+    """The shortcuts for the script in the page."""
+    return json.dumps([asdict(shortcut) for shortcut in SHORTCUTS])

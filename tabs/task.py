@@ -1,0 +1,215 @@
+"""A tab in which one task's engines make clips: choose, fill in, generate, listen while it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from engines.base import Availability, Engine, Task
+from engines.runner import Update
+from engines.studio import Studio
+from storage import JobState
+from tabs import panel as panels
+from tabs.errors import as_gradio_error
+from tabs.page import QUIET
+from tabs.player import player, progress_bar
+
+STATE_MARK = {
+    Availability.READY: "",
+    Availability.DOWNLOAD: " · to download",
+    Availability.INSTALL: " · to install",
+    Availability.TRAIN: " · to train",
+}
+
+
+@dataclass
+class TaskTab:
+    """The parts of a task tab that others write to, such as history's "use these settings"."""
+
+    task: Task
+    chooser: gr.Radio
+    columns: dict[str, gr.Column]
+    panels: dict[str, panels.Panel]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What ``show`` updates: the chooser, the columns, every control once."""
+        controls: dict[int, Component] = {}
+        for panel in self.panels.values():
+            controls.update({id(item): item for item in panel.inputs})
+        return [self.chooser, *self.columns.values(), *controls.values()]
+
+    def show(self, engine_id: str, settings: dict[str, Any]) -> list[Any]:
+        """Updates that choose ``engine_id`` and fill in ``settings``, for ``outputs``."""
+        updates: dict[int, Any] = {id(self.chooser): gr.update(value=engine_id)}
+        for name, column in self.columns.items():
+            updates[id(column)] = gr.update(visible=name == engine_id)
+        panel = self.panels[engine_id]
+        for item, update in zip(panel.inputs, panel.updates(settings), strict=True):
+            updates[id(item)] = update
+        return [updates.get(id(item), gr.skip()) for item in self.outputs]
+
+
+def build(
+    studio: Studio, task: Task, shared: dict[str, Component], left: gr.Column
+) -> tuple[TaskTab, Results]:
+    """Fill the tab: panels in ``left`` under the ``shared`` controls, results on the right."""
+    engines = studio.engines(task)
+    with left:
+        chooser = gr.Radio(
+            [(_label(engine), engine.card.id) for engine in engines],
+            value=_first_ready(engines),
+            label="Engine",
+            elem_id=f"{task}-engine",
+        )
+        columns, built = {}, {}
+        for engine in engines:
+            visible = engine.card.id == chooser.value
+            with gr.Column(visible=visible, elem_classes="panel") as column:
+                gr.HTML(_card_line(engine), apply_default_css=False)
+                columns[engine.card.id] = column
+                built[engine.card.id] = panels.build(studio, engine, shared)
+    with gr.Column(scale=5, min_width=360):
+        results = _results(studio, task)
+    tab = TaskTab(task, chooser, columns, built)
+    chooser.change(
+        lambda chosen: [gr.update(visible=name == chosen) for name in columns],
+        chooser,
+        list(columns.values()),
+        queue=False,
+        **QUIET,
+    )
+    for engine in engines:
+        results.connect(studio, built[engine.card.id])
+    return tab, results
+
+
+def _label(engine: Engine) -> str:
+    return engine.card.title + STATE_MARK[engine.availability()]
+
+
+def _first_ready(engines: Sequence[Engine]) -> str:
+    ready = [e for e in engines if e.availability() is Availability.READY]
+    return (ready or list(engines))[0].card.id
+
+
+def _card_line(engine: Engine) -> str:
+    card = engine.card
+    nc = '<span class="badge warn">non-commercial weights</span>' if card.non_commercial else ""
+    return f'<p class="card-line">{escape(card.summary)} {nc}</p>'
+
+
+@dataclass
+class Results:
+    """The right-hand side: progress, cancel, the clips of the last job."""
+
+    task: Task
+    job_id: gr.BrowserState
+    progress: gr.HTML
+    cancel: gr.Button
+    clips: gr.HTML
+
+    def connect(self, studio: Studio, panel: panels.Panel) -> None:
+        """Make the panel's button submit a job and follow it here."""
+        engine_id = panel.engine.card.id
+
+        def submit(*given: Any) -> str:
+            with as_gradio_error():
+                return studio.submit(engine_id, panel.values(given)).id
+
+        assert panel.generate is not None
+        panel.generate.click(
+            submit,
+            panel.inputs,
+            self.job_id,
+            validator=lambda *given: panels.check(studio, panel, given),
+            **QUIET,
+        ).success(
+            lambda job_id: (yield from self.follow(studio, job_id)),
+            self.job_id,
+            [self.progress, self.cancel, self.clips],
+            concurrency_limit=None,
+            **QUIET,
+        )
+
+    def follow(self, studio: Studio, job_id: str) -> Iterator[tuple[Any, Any, Any]]:
+        """Yield progress, cancel button and clips until the job ended."""
+        pieces = 0
+        for update in studio.follow(job_id):
+            pieces += len(update.pieces)
+            if not update.ended:
+                yield _running(update, pieces), gr.update(visible=True), gr.skip()
+            else:
+                found = [studio.clip(clip_id) for clip_id in update.job.clip_ids]
+                shown = "".join(player(clip) for clip in found)
+                yield _ended(update, pieces), gr.update(visible=False), shown or gr.skip()
+
+    def on_load(self, studio: Studio, demo: gr.Blocks) -> None:
+        """Follow the browser's last job again after a reload."""
+        demo.load(
+            lambda job_id: (yield from self.reattach(studio, job_id)),
+            self.job_id,
+            [self.progress, self.cancel, self.clips],
+            concurrency_limit=None,
+            **QUIET,
+        )
+
+    def reattach(self, studio: Studio, job_id: str | None) -> Iterator[tuple[Any, Any, Any]]:
+        """After a reload: follow the browser's last job again, if it is still known."""
+        if job_id and studio.jobs.get(job_id):
+            yield from self.follow(studio, job_id)
+        else:
+            yield gr.skip(), gr.skip(), gr.skip()
+
+
+def _results(studio: Studio, task: Task) -> Results:
+    job_id = gr.BrowserState("", storage_key=f"studio-{task}-job", secret="amphion-studio")
+    progress = gr.HTML(
+        elem_id=f"{task}-progress", elem_classes="job-progress", apply_default_css=False
+    )
+    cancel = gr.Button("Cancel", visible=False, variant="stop", size="sm", elem_id=f"{task}-cancel")
+    clips = gr.HTML(
+        '<p class="empty">What you make appears here, and stays in History.</p>',
+        elem_id=f"{task}-clips",
+        apply_default_css=False,
+    )
+    results = Results(task, job_id, progress, cancel, clips)
+
+    def stop(current: str) -> None:
+        with as_gradio_error():
+            studio.cancel(current)
+
+    cancel.click(stop, job_id, queue=False, **QUIET)
+    return results
+
+
+def _running(update: Update, pieces: int) -> str:
+    if update.job.state is JobState.QUEUED:
+        label = f"Waiting, {update.ahead} ahead" if update.ahead else "Starting"
+        return _live(update, pieces) + progress_bar(0, label)
+    left = "" if update.left_s is None else f", about {max(1, round(update.left_s))} s left"
+    bar = progress_bar(update.progress, f"{update.progress:.0%}{left}", update.note)
+    return _live(update, pieces) + bar
+
+
+def _ended(update: Update, pieces: int) -> str:
+    state, error = update.job.state, escape(update.job.error or "")
+    live = _live(update, pieces)
+    if state is JobState.DONE:
+        return f'{live}<p class="state ok">Done.</p>'
+    kept = " What was made is kept below." if update.job.clip_ids else ""
+    return f'{live}<p class="state bad"><b>{state.capitalize()}.</b> {error}{kept}</p>'
+
+
+def _live(update: Update, pieces: int) -> str:
+    """The mark by which ``studio.js`` knows which pieces of which job it may play."""
+    ended = str(update.ended).lower()
+    return (
+        f'<div class="live" data-job="{update.job.id}" data-pieces="{pieces}" '
+        f'data-ended="{ended}"></div>'
+    )
