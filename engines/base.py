@@ -138,6 +138,9 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_default=True, frozen=True)
 
 
+# inside ``Engine`` the name ``Params`` means the engine's own model
+AnyParams: TypeAlias = Params
+
 MAX_SEED = 2**32 - 1
 
 Seed: TypeAlias = Annotated[
@@ -229,9 +232,14 @@ class Device(Protocol):
     """Where an engine loads itself: ``device`` is a torch device string, ``dtype`` a torch dtype
     name (``"float32"``, ``"bfloat16"``, ``"float16"``) and ``threads`` the CPU threads to use."""
 
-    device: str
-    dtype: str
-    threads: int
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def dtype(self) -> str: ...
+
+    @property
+    def threads(self) -> int: ...
 
 
 class WeightsCache(Protocol):
@@ -262,7 +270,7 @@ class Engine(ABC):
         """All sets of weights a person can choose from, embedded ones first."""
         return ()
 
-    def weights_for(self, params: Params) -> Weights | None:
+    def weights_for(self, params: AnyParams) -> Weights | None:
         """The set of weights that ``params`` asks for; None when the engine needs none."""
         available = self.weights()
         return available[0] if available else None
@@ -271,7 +279,7 @@ class Engine(ABC):
         """The values of a parameter that are only known at run time; empty for all others."""
         return ()
 
-    def check(self, params: Params) -> None:
+    def check(self, params: AnyParams) -> None:
         """Raise ``StudioError`` for what the parameter model alone cannot know. Must be quick."""
 
     # whether it can run
@@ -306,7 +314,7 @@ class Engine(ABC):
     # the three verbs
 
     @abstractmethod
-    def load(self, device: Device, params: Params | None = None) -> None:
+    def load(self, device: Device, params: AnyParams | None = None) -> None:
         """Bring the model into memory. ``params`` tells which weights are wanted first; called again
         when others are asked for, and must then return quickly if they are loaded already."""
 
@@ -315,5 +323,5 @@ class Engine(ABC):
         """Free all memory that ``load`` and ``run`` took."""
 
     @abstractmethod
-    def run(self, params: Params, job: Job) -> Clip | Iterator[Clip] | Report:
+    def run(self, params: AnyParams, job: Job) -> Clip | Iterator[Clip] | Report:
         """Do the work. Called with the engine loaded, from one thread at a time."""

@@ -65,10 +65,14 @@ class Knob:
         if self.choices:
             return ", ".join(self.choices)
         if self.minimum is not None and self.maximum is not None:
-            return f"{self.minimum:g} to {self.maximum:g}"
+            return f"{_number(self.minimum)} to {_number(self.maximum)}"
         if self.max_length:
             return f"at most {self.max_length:,} characters"
         return "any"
+
+
+def _number(value: float) -> str:
+    return f"{int(value):,}" if float(value).is_integer() else f"{value:g}"
 
 
 def knobs(model: type[Params]) -> list[Knob]:

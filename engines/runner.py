@@ -222,7 +222,7 @@ class Runner:
         except (StudioError, StorageError) as problem:
             state, error = JobState.FAILED, str(problem)
             log.warning("failed: %s", problem)
-        except Exception as problem:  # noqa: BLE001 - a job must never end its worker
+        except Exception as problem:
             state, error = JobState.FAILED, f"{type(problem).__name__}: {problem}"
             log.exception("failed")
         if state is JobState.DONE:

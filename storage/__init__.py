@@ -84,14 +84,20 @@ class Store:
         lock = lock_folder(folder)
         try:
             db = Database.open(folder / DATABASE)
-            files = AudioFiles(folder / "audio")
-            clips = Clips(db, files)
-            files.remove_unfinished()
-            clips.purge()
         except BaseException:
             lock.release()
             raise
-        return cls(folder, db, files, clips, Jobs(db), Presets(db), Settings(db), lock)
+        files = AudioFiles(folder / "audio")
+        clips = Clips(db, files)
+        store = cls(folder, db, files, clips, Jobs(db), Presets(db), Settings(db), lock)
+        try:
+            with translated(folder):
+                files.remove_unfinished()
+            clips.purge()
+        except BaseException:
+            store.close()
+            raise
+        return store
 
     def folder(self, name: str) -> Path:
         """One of the folders made by ``open``: adapters, datasets, runs, models, cache, work."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from storage.db import Database
+from storage.db import Database, clean
 from storage.embedded import Embedded
 from storage.search import Facet, facet, words
 
@@ -106,11 +106,6 @@ DESCENDANTS = """
 
 BOOLEANS = ("favorite", "partial")
 LISTS = ("tags", "parents")
-
-
-def clean(text: str) -> str:
-    """``text`` with lone surrogates, which no file or database can hold, replaced by "?"."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def to_row(row: sqlite3.Row, audio: Path) -> ClipRow:

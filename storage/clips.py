@@ -17,13 +17,12 @@ from storage.clip_rows import (
     ClipRow,
     Count,
     Lineage,
-    clean,
     columns_of,
     insert_words,
     lineage_numbers,
     to_row,
 )
-from storage.db import Database
+from storage.db import Database, clean
 from storage.embedded import Embedded, read_tags
 from storage.errors import NotFound, StorageError
 from storage.files import AudioFiles, Stored

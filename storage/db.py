@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storage.errors import DamagedDatabase, StorageError, translated
+from storage.errors import DamagedDatabase, DiskFull, StorageError, translated
 
 if TYPE_CHECKING:
     import sqlite_utils
@@ -31,6 +31,11 @@ PRAGMAS = """
 """
 
 
+def clean(text: str) -> str:
+    """``text`` with lone surrogates, which no file or database can hold, replaced by "?"."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 class Database:
     """One SQLite file with one connection per thread."""
 
@@ -40,6 +45,7 @@ class Database:
         self.write_lock = threading.RLock()
         self._local = threading.local()
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._ready = False
         self._closed = False
 
     @classmethod
@@ -58,6 +64,7 @@ class Database:
                 database._check(migrations)
                 database.connection().conn.execute("PRAGMA journal_mode = WAL")
                 database._migrate(migrations)
+            database._ready = True
         except BaseException:
             database.close()
             raise
@@ -102,12 +109,13 @@ class Database:
         """Write everything into the one file and close all threads' connections."""
         if self._closed:
             return
-        if self._connections:
-            with translated(self.path):
+        try:
+            if self._ready:
                 self._finish()
-        self._closed = True
-        for connection in list(self._connections):
-            connection.conn.close()
+        finally:
+            self._closed = True
+            for connection in list(self._connections):
+                connection.conn.close()
 
     def _connect(self) -> sqlite_utils.Database:
         import sqlite_utils
@@ -125,18 +133,11 @@ class Database:
     def _finish(self) -> None:
         connection = self.connection().conn
         try:
-            connection.execute("PRAGMA optimize")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.DatabaseError:
-            if self._is_ours():
-                raise
-
-    def _is_ours(self) -> bool:
-        try:
-            tables = self.connection().table_names()
-        except sqlite3.DatabaseError:
-            return False
-        return "_sqlite_migrations" in tables
+            with translated(self.path):
+                connection.execute("PRAGMA optimize")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except DiskFull:
+            return  # everything is safe in the log beside the file; the next start merges it
 
     def _check(self, migrations: Migrations) -> None:
         """Refuse what this version must not touch, before anything is written."""

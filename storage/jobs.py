@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from storage.db import Database
+from storage.db import Database, clean
 from storage.errors import NotFound
 from storage.ids import new_id, utc_now
 
@@ -85,7 +85,7 @@ class Jobs:
             transaction.execute(
                 "INSERT INTO jobs (id, kind, engine, task, settings, state, created_at,"
                 " owner, device, note, retry_of) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [*values, owner, device, note, retry_of],
+                [*values, owner, device, clean(note), retry_of],
             )
         return self.get(id)
 
@@ -113,7 +113,7 @@ class Jobs:
         )
         return [to_row(row) for row in rows]
 
-    def update(self, id: str, **changes: Any) -> None:
+    def update(self, id: str, /, **changes: Any) -> None:
         """Change fields of a job; one small transaction without a wait for the disk.
 
         A job that becomes ``running`` gets its ``started_at`` and one that ends its
@@ -127,10 +127,7 @@ class Jobs:
             changes.setdefault("started_at", utc_now())
         elif state in FINAL:
             changes.setdefault("finished_at", utc_now())
-        values = {
-            name: json.dumps(value) if name in JSON_FIELDS and value is not None else value
-            for name, value in changes.items()
-        }
+        values = {name: _column(name, value) for name, value in changes.items()}
         pairs = ", ".join(f"{name} = :{name}" for name in values)
         with self._database.write() as transaction:
             sql = f"UPDATE jobs SET {pairs} WHERE id = :id"
@@ -196,6 +193,13 @@ class Jobs:
                 " ORDER BY number DESC LIMIT -1 OFFSET ?)",
                 [keep],
             ).rowcount
+
+
+def _column(name: str, value: Any) -> Any:
+    """A field as its column holds it."""
+    if name in JSON_FIELDS and value is not None:
+        return json.dumps(value)
+    return clean(value) if isinstance(value, str) else value
 
 
 def to_row(row: sqlite3.Row) -> JobRow:

@@ -6,8 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from storage.clip_rows import clean
-from storage.db import Database
+from storage.db import Database, clean
 from storage.errors import NotFound, StorageError
 from storage.ids import utc_now
 

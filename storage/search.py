@@ -15,6 +15,8 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from storage.db import clean
+
 # Thai to Myanmar, Khmer, kana and Han, Hangul, half-width kana, Han supplements.
 SPACELESS = (
     "\u0e00-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035"
@@ -31,7 +33,7 @@ _INVISIBLE = re.compile(f"[\0\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff{FACET_MARK}]
 
 def words(text: str) -> str:
     """``text`` as the index sees it: compatibility forms folded, lone characters set apart."""
-    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", clean(text)))
     return _ALONE.sub(r" \g<0> ", text).strip()
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from engines.base import StudioError
 from engines.studio import Studio
 from storage import ClipQuery, Sort
-from tabs.rows import clip_json, file_json
+from tabs.rows import Result, clip_file, clip_json
 from tabs.uploads import export_folder, uploaded
 
 Duration = Annotated[float | None, Field(ge=0)]
@@ -83,16 +83,17 @@ class ClipEndpoints:
             "pages": found.pages,
         }
 
-    def clip(self, clip_id: str) -> dict[str, Any]:
+    def clip(self, clip_id: str) -> Result:
         """Look at one clip.
 
         Args:
             clip_id: Id of the clip.
 
         Returns:
-            The clip with its settings, and its sound as "file".
+            The sound, and the clip with its settings.
         """
-        return clip_json(self._studio.clip(clip_id))
+        clip = self._studio.clip(clip_id)
+        return clip_file(clip), clip_json(clip)
 
     def download_clip(
         self, clip_id: str, format: Literal["flac", "wav", "mp3", "ogg"] = "flac"
@@ -107,8 +108,10 @@ class ClipEndpoints:
             The file.
         """
         clip = self._studio.clip(clip_id)
-        path = self._studio.clips.export(clip.id, format, export_folder() / f"{clip.id}.{format}")
-        return gr.FileData(**file_json(path))
+        path = self._studio.store.files.export(
+            clip.path, format, export_folder() / f"{clip.id}.{format}"
+        )
+        return gr.FileData(path=str(path))
 
     def edit_clip(
         self,

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Literal
 
-from anyio import to_thread
-
 from engines.base import Task
 from engines.studio import Studio
 from storage import JobRow
-from tabs.rows import engine_json, job_json, status_json
+from tabs.rows import engine_json, status_json
 from tabs.waiting import require_done, wait_for
 
 # a literal, so that clients see the choices
@@ -106,7 +104,7 @@ class EngineEndpoints:
     async def _followed(self, job: JobRow, wait: bool) -> dict[str, Any]:
         if wait:
             job = require_done(await wait_for(self._studio, job.id))
-        return await to_thread.run_sync(job_json, job)
+        return asdict(job)
 
 
 class PresetEndpoints:

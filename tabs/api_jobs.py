@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import gradio as gr
@@ -15,7 +16,7 @@ from engines.knobs import Kind, Knob, knobs
 from engines.studio import Studio
 from storage import JobRow, JobState
 from tabs.endpoint import user_of
-from tabs.rows import job_json, result_json
+from tabs.rows import Result, job_json, result_json
 from tabs.uploads import with_media
 from tabs.waiting import require_done, wait_for
 from tabs.wishes import speech_settings
@@ -38,7 +39,7 @@ class MakeEndpoints:
         settings: dict[str, Any] | None = None,
         wait: bool = True,
         request: gr.Request | None = None,
-    ) -> dict[str, Any]:
+    ) -> Result:
         """Speak a text with any speech engine.
 
         Args:
@@ -50,7 +51,7 @@ class MakeEndpoints:
             wait: Wait for the sound. Without it the answer is the queued job.
 
         Returns:
-            The job, its clips, and the sound itself as "file".
+            The sound, and the job with its clips.
         """
         speaker = self._studio.engine(engine)
         if speaker.card.task is not Task.TTS:
@@ -66,7 +67,7 @@ class MakeEndpoints:
         settings: dict[str, Any],
         wait: bool = False,
         request: gr.Request | None = None,
-    ) -> dict[str, Any]:
+    ) -> Result:
         """Run any engine.
 
         Args:
@@ -75,7 +76,7 @@ class MakeEndpoints:
             wait: Wait for the result. Without it the answer is the queued job.
 
         Returns:
-            The job, its clips, and the first sound as "file".
+            The first sound, and the job with its clips.
         """
         return await _made(
             self._studio, self._studio.engine(engine), settings, wait, user_of(request)
@@ -103,7 +104,7 @@ class JobEndpoints:
             The jobs.
         """
         chosen = [JobState(state)] if state else None
-        return [job_json(job) for job in self._studio.jobs.list(chosen, limit=limit)]
+        return [asdict(job) for job in self._studio.jobs.list(chosen, limit=limit)]
 
     def job(self, job_id: str) -> dict[str, Any]:
         """Look at one job.
@@ -112,17 +113,17 @@ class JobEndpoints:
             job_id: Id of the job.
 
         Returns:
-            The job with its progress, the clips it made so far, and the first sound as "file".
+            The job with its progress and the clips it made so far.
         """
-        found = result_json(self._studio, self._studio.job(job_id))
+        found = job_json(self._studio, self._studio.job(job_id))
         live = self._studio.runner.live(job_id)
-        if live is not None and found["job"]["state"] == JobState.RUNNING:
-            found["job"] |= {"progress": live.progress, "note": live.note, "left_s": live.left_s}
+        if live is not None and found["state"] == JobState.RUNNING:
+            found |= {"progress": live.progress, "note": live.note, "left_s": live.left_s}
         return found
 
     async def wait(
         self, job_id: str, timeout_s: Annotated[float, Field(ge=0, le=LONGEST_WAIT_S)] = 600
-    ) -> dict[str, Any]:
+    ) -> Result:
         """Wait until a job ended.
 
         Args:
@@ -130,7 +131,7 @@ class JobEndpoints:
             timeout_s: Answer after so many seconds even if it still runs.
 
         Returns:
-            The job as it is then, its clips, and the first sound as "file".
+            The first sound if there is one, and the job as it is then.
         """
         ended = await wait_for(self._studio, job_id, timeout_s)
         return await to_thread.run_sync(result_json, self._studio, ended)
@@ -144,7 +145,7 @@ class JobEndpoints:
         Returns:
             The job.
         """
-        return job_json(self._studio.cancel(job_id))
+        return asdict(self._studio.cancel(job_id))
 
     def retry(self, job_id: str) -> dict[str, Any]:
         """Queue an ended job again with the same settings.
@@ -155,12 +156,12 @@ class JobEndpoints:
         Returns:
             The new job.
         """
-        return job_json(self._studio.retry(job_id))
+        return asdict(self._studio.retry(job_id))
 
 
 async def _made(
     studio: Studio, engine: Engine, values: dict[str, Any], wait: bool, owner: str
-) -> dict[str, Any]:
+) -> Result:
     def submitted() -> JobRow:
         return studio.submit(engine.card.id, with_media(studio, engine, values), owner)
 
@@ -177,7 +178,7 @@ def engine_endpoint(studio: Studio, engine: Engine) -> Callable[..., Any]:
     """A function with the parameters of ``engine``, their types, defaults and descriptions."""
     listed = knobs(engine.Params)
 
-    async def run(*args: Any, **kwargs: Any) -> dict[str, Any]:
+    async def run(*args: Any, **kwargs: Any) -> Result:
         values = signature.bind(*args, **kwargs).arguments
         request = values.pop("request", None)
         return await _made(studio, engine, values, True, user_of(request))
@@ -187,12 +188,12 @@ def engine_endpoint(studio: Studio, engine: Engine) -> Callable[..., Any]:
     parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     asked = inspect.Parameter("request", kind, default=None, annotation=gr.Request)
-    signature = inspect.Signature([*parameters, asked], return_annotation=dict[str, Any])
+    signature = inspect.Signature([*parameters, asked], return_annotation=Result)
     run.__name__ = engine.card.id.replace("-", "_")
     run.__doc__ = _docstring(engine, listed)
     run.__signature__ = signature  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in (*parameters, asked)}
-    run.__annotations__["return"] = dict[str, Any]
+    run.__annotations__["return"] = Result
     return run
 
 
@@ -222,5 +223,5 @@ def _docstring(engine: Engine, listed: list[Knob]) -> str:
         unit = f" In {knob.unit}." if knob.unit else ""
         bounds = f" Allowed: {knob.bounds}." if knob.bounds != "any" else ""
         lines.append(f"    {knob.name}: {' '.join(knob.description.split())}{unit}{bounds}")
-    lines += ["", "Returns:", '    The job, its clips, and the sound itself as "file".']
+    lines += ["", "Returns:", "    The sound, and the job with its clips."]
     return "\n".join(lines)

@@ -44,7 +44,7 @@ def encoded(studio: Studio, clip: ClipRow, format: SpeechFormat) -> bytes:
     if format is SpeechFormat.OPUS:
         return _opus(clip.path)
     with tempfile.TemporaryDirectory() as folder:
-        path = studio.clips.export(clip.id, format.value, Path(folder) / f"clip.{format}")
+        path = studio.store.files.export(clip.path, format.value, Path(folder) / f"clip.{format}")
         return path.read_bytes()
 
 

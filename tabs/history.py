@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from html import escape
@@ -42,19 +43,9 @@ element.addEventListener('keydown', (event) => {
 """
 
 
-def query_from(
-    words: str,
-    engine: str,
-    tag: str,
-    favorite: bool,
-    since: str,
-    until: str,
-    shortest_s: float | None,
-    longest_s: float | None,
-    sort: str,
-    page: int = 1,
-) -> ClipQuery:
-    """The filters of the form as a query; raises ``StudioError`` for a date that is none."""
+def query_from(filters: Sequence[Any], page: int) -> ClipQuery:
+    """``Parts.filters`` as a query; raises ``StudioError`` for a date that is none."""
+    words, engine, tag, favorite, since, until, shortest_s, longest_s, sort = filters
     by, descending = SORTS.get(sort, SORTS["Newest first"])
     return ClipQuery(
         text=words or "",
@@ -210,7 +201,7 @@ def _connect_list(studio: Studio, parts: Parts) -> dict[str, Any]:
 
     def redraw(selected: str, page: int | None, *filters: Any) -> list[Any]:
         with as_gradio_error():
-            found = studio.clips.search(query_from(*filters, page=int(page or 1)))
+            found = studio.clips.search(query_from(filters, int(page or 1)))
             engines = [("Any engine", ANY), *((c.name, c.name) for c in studio.clips.engines())]
             tags = [("Any tag", ANY)]
             tags += [(f"{c.name} ({c.clips})", c.name) for c in studio.clips.tags()]
@@ -229,17 +220,18 @@ def _connect_list(studio: Studio, parts: Parts) -> dict[str, Any]:
 
     outputs = [parts.listing, parts.summary, parts.page, parts.filters[1], parts.filters[2]]
     for control in parts.filters:
-        event = control.input if not isinstance(control, gr.Dropdown) else control.select
+        # Gradio's input event of a text box misses deleted and composed text; change sees all
+        event = control.select if isinstance(control, gr.Dropdown) else control.change
         event(
             from_start,
             [parts.selected, *parts.filters],
             outputs,
             queue=False,
-            trigger_mode="always_last",
+            trigger_mode="multiple",
             **QUIET,
         )
     arguments = refresher(redraw, [parts.selected, parts.page, *parts.filters], outputs)
-    parts.page.input(**arguments, trigger_mode="always_last")
+    parts.page.change(**arguments, trigger_mode="multiple")
 
     def open_clip(selected: str, event: gr.EventData) -> list[Any]:
         with as_gradio_error():

@@ -7,9 +7,10 @@ from typing import Any
 
 import gradio as gr
 
+from engines.base import Task
 from engines.settings import VERSION
 from engines.studio import Studio
-from tabs import api, help, history, home, jobs, models, shortcuts, speech
+from tabs import api, help, history, home, jobs, models, shortcuts, speech, task
 
 HERE = Path(__file__).parent
 FONTS = ["Inter", "system-ui", "Segoe UI", "Roboto", "Noto Sans", "Noto Sans CJK JP", "sans-serif"]
@@ -44,6 +45,12 @@ def theme() -> gr.themes.Base:
         block_border_color="*border_color_primary",
         button_primary_shadow="none",
         button_secondary_shadow="none",
+        button_border_width="1px",
+        button_secondary_border_color="*border_color_primary",
+        button_primary_border_color="*primary_500",
+        input_border_width="1px",
+        input_border_color="*border_color_primary",
+        input_shadow="none",
     )
 
 
@@ -62,12 +69,13 @@ def build(studio: Studio) -> gr.Blocks:
     """All tabs and endpoints of one studio."""
     with gr.Blocks(title="Amphion Studio", analytics_enabled=False, fill_width=True) as demo:
         gr.HTML(HEADER, apply_default_css=False)
+        last_speech = task.memory(Task.TTS)
         with gr.Tabs(elem_id="studio-tabs", selected="home") as tabs:
             with gr.Tab("Home", id="home", elem_id="tab-home") as tab:
                 home_page = home.build(studio, tabs)
                 tab.select(**home_page.refresh)
             with gr.Tab("Speech", id="speech", elem_id="tab-speech"):
-                speech_tab, speech_results = speech.build(studio)
+                speech_tab, speech_results = speech.build(studio, last_speech)
             with gr.Tab("History", id="history", elem_id="tab-history") as tab:
                 history_page = history.build(studio, tabs, {"tts": ("speech", speech_tab)})
                 tab.select(**history_page.refresh)

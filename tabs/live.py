@@ -111,7 +111,7 @@ def connect(
     page = refresher(all_of, view, [view, *outputs])
     for item in lists:
         item.select(**{**page, "fn": done})
-        item.input(**{**page, "fn": done}, trigger_mode="always_last")
+        item.input(**{**page, "fn": done}, trigger_mode="multiple")
     lists[0].tick(**{**page, "fn": changes})
     return Page(page)
 

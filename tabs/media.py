@@ -138,7 +138,7 @@ def draw(path: Path, theme: str) -> bytes:
     return buffer.getvalue()
 
 
-def _label_hz(axes, rate: int) -> None:  # type: ignore[no-untyped-def]
+def _label_hz(axes, rate: int) -> None:
     """Label the mel axis in Hz."""
     import librosa
 

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from engines.studio import Studio
 from storage import JobRow, JobState
+from tabs.rows import clips_of, loaded_ids
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
@@ -47,8 +48,8 @@ class Metrics:
         if job.started_at and job.finished_at:
             seconds = _seconds(job.finished_at) - _seconds(job.started_at)
             self._durations.labels(job.engine).observe(max(seconds, 0.0))
-        for clip_id in job.clip_ids:
-            self._audio.labels(job.engine).inc(self._studio.clip(clip_id).duration_s)
+        for clip in clips_of(self._studio, job):
+            self._audio.labels(job.engine).inc(clip.duration_s)
 
     def text(self) -> bytes:
         """All numbers in Prometheus' text format."""
@@ -71,7 +72,7 @@ class Gauges(Collector):
         loaded = GaugeMetricFamily(
             "studio_engine_loaded", "1 for engines in memory.", labels=["engine"]
         )
-        in_memory = {entry.engine.card.id for entry in self._studio.runtime.loaded()}
+        in_memory = loaded_ids(self._studio)
         for engine in self._studio.engines():
             loaded.add_metric([engine.card.id], float(engine.card.id in in_memory))
         yield loaded

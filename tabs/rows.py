@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -9,31 +10,41 @@ import gradio as gr
 
 from engines.base import Engine
 from engines.studio import Studio
-from storage import ClipRow, JobRow, JobState
+from storage import ClipRow, JobRow, JobState, NotFound
+
+Result = tuple[gr.FileData | None, dict[str, Any]]
 
 
 def clip_json(clip: ClipRow) -> dict[str, Any]:
-    """A clip's row with its sound as ``file``, which ``gradio_client`` downloads."""
+    """A clip's row; ``url`` is where this server plays it."""
     values = asdict(clip)
-    path = values.pop("path")
-    return {**values, "file": file_json(path)}
+    del values["path"]
+    return {**values, "url": f"/clips/{clip.id}/audio"}
 
 
-def file_json(path: object) -> dict[str, Any]:
-    """A file as Gradio's clients recognise it."""
-    return gr.FileData(path=str(path)).model_dump()
+def clip_file(clip: ClipRow) -> gr.FileData:
+    """A clip's sound as Gradio's clients recognise and download it."""
+    return gr.FileData(path=str(clip.path))
 
 
-def job_json(job: JobRow) -> dict[str, Any]:
-    """A job's row."""
-    return asdict(job)
+def clips_of(studio: Studio, job: JobRow) -> list[ClipRow]:
+    """The clips that a job made, without those deleted since."""
+    found = []
+    for clip_id in job.clip_ids:
+        with suppress(NotFound):
+            found.append(studio.clips.get(clip_id))
+    return found
 
 
-def result_json(studio: Studio, job: JobRow) -> dict[str, Any]:
-    """A job with the clips it made so far; ``file`` is the first clip's sound, or None."""
-    clips = [clip_json(studio.clip(clip_id)) for clip_id in job.clip_ids]
-    file = clips[0]["file"] if clips else None
-    return {"job": job_json(job), "file": file, "clips": clips, "report": job.report}
+def job_json(studio: Studio, job: JobRow) -> dict[str, Any]:
+    """A job's row with the clips it made so far."""
+    return {**asdict(job), "clips": [clip_json(clip) for clip in clips_of(studio, job)]}
+
+
+def result_json(studio: Studio, job: JobRow) -> Result:
+    """The first sound of a job, None before there is one, and the job."""
+    first = next(iter(clips_of(studio, job)), None)
+    return clip_file(first) if first else None, job_json(studio, job)
 
 
 def engine_json(studio: Studio, engine: Engine) -> dict[str, Any]:
@@ -62,6 +73,12 @@ def engine_json(studio: Studio, engine: Engine) -> dict[str, Any]:
     }
 
 
+def loaded_ids(studio: Studio) -> list[str]:
+    """Engines in memory. Asks without the runtime's lock, which a running job holds."""
+    ids = [engine.card.id for engine in studio.engines()]
+    return [engine_id for engine_id in ids if studio.runtime.is_loaded(engine_id)]
+
+
 def status_json(studio: Studio) -> dict[str, Any]:
     """Device, memory, engines in memory, and the queue."""
     counts = studio.jobs.counts()
@@ -69,7 +86,7 @@ def status_json(studio: Studio) -> dict[str, Any]:
         "device": studio.runtime.device,
         "dtype": studio.runtime.dtype,
         "memory": asdict(studio.memory()),
-        "loaded": [entry.engine.card.id for entry in studio.runtime.loaded()],
+        "loaded": loaded_ids(studio),
         "busy": studio.runtime.busy,
         "queued": counts[JobState.QUEUED],
         "running": counts[JobState.RUNNING],

@@ -30,6 +30,7 @@ from tabs.metrics import CONTENT_TYPE, Metrics
 
 log = logging.getLogger(__name__)
 GRACE_S = 3
+MAX_CALLS = 400
 EXIT_REFUSED = 2
 TITLE = "Amphion Studio"
 
@@ -66,6 +67,8 @@ def create_app(studio: Studio, demo: gr.Blocks, **mount_kwargs: Any) -> FastAPI:
         "mcp_server": settings.mcp,
         "footer_links": ["api", "settings"],
     }
+    # calls that only wait for a job count too; what ``launch(max_threads=...)`` would set
+    demo.max_threads = demo._queue.max_thread_count = MAX_CALLS
     app = gr.mount_gradio_app(app, demo, **arguments | mount_kwargs)
     # Gradio checks that a file sent to an event was uploaded only in blocks that say they were
     # launched, which mounting does not do: without this line any file could be asked for.

@@ -46,6 +46,11 @@
     moveCursor(audio);
   }
 
+  /* pausing before the sound has come is no error */
+  const start = (audio) => audio.play().catch((error) => {
+    if (error.name !== "AbortError") console.warn(error.message);
+  });
+
   /* one hidden player for the play buttons in lists */
   const listPlayer = new Audio();
   let listButton = null;
@@ -58,7 +63,7 @@
     if (listButton === button && !listPlayer.paused) { listPlayer.pause(); return; }
     const source = new URL(button.dataset.play, document.baseURI).href;
     if (listPlayer.src !== source) listPlayer.src = source;
-    listPlayer.play();
+    start(listPlayer);
     setListButton(button);
   }
   listPlayer.addEventListener("pause", () => setListButton(null));
@@ -160,7 +165,7 @@
       if (live.playing) { live.stop(); return; }
       if (!listPlayer.paused) { listPlayer.pause(); return; }
       const audio = first(".clip audio");
-      if (audio) { if (audio.paused) audio.play(); else audio.pause(); return; }
+      if (audio) { if (audio.paused) start(audio); else audio.pause(); return; }
       const button = first("[data-play]");
       if (button) toggleList(button);
     },
@@ -192,12 +197,12 @@
     document.querySelectorAll(".picture img").forEach(showPicture);
     document.querySelectorAll(".live").forEach((mark) => live.see(mark));
   }
-  function start() {
+  function begin() {
     startTheme();
     look();
     new MutationObserver(look).observe(document.body, {
       childList: true, subtree: true, attributes: true, attributeFilter: ["data-pieces", "data-job"],
     });
   }
-  if (document.body) start(); else document.addEventListener("DOMContentLoaded", start);
+  if (document.body) begin(); else document.addEventListener("DOMContentLoaded", begin);
 })();

@@ -13,7 +13,7 @@ from gradio.components import Component
 from engines.base import Availability, Engine, Task
 from engines.runner import Update
 from engines.studio import Studio
-from storage import JobState
+from storage import JobState, NotFound
 from tabs import panel as panels
 from tabs.errors import as_gradio_error
 from tabs.page import QUIET
@@ -55,8 +55,20 @@ class TaskTab:
         return [updates.get(id(item), gr.skip()) for item in self.outputs]
 
 
+def memory(task: Task) -> gr.BrowserState:
+    """Where the browser keeps the id of its last job of a task.
+
+    It must be made outside the tabs: one that is not shown yet has no value when the page loads.
+    """
+    return gr.BrowserState("", storage_key=f"studio-{task}-job", secret="amphion-studio")
+
+
 def build(
-    studio: Studio, task: Task, shared: dict[str, Component], left: gr.Column
+    studio: Studio,
+    task: Task,
+    shared: dict[str, Component],
+    left: gr.Column,
+    job_id: gr.BrowserState,
 ) -> tuple[TaskTab, Results]:
     """Fill the tab: panels in ``left`` under the ``shared`` controls, results on the right."""
     engines = studio.engines(task)
@@ -70,12 +82,12 @@ def build(
         columns, built = {}, {}
         for engine in engines:
             visible = engine.card.id == chooser.value
-            with gr.Column(visible=visible, elem_classes="panel") as column:
+            with gr.Column(visible=visible) as column:
                 gr.HTML(_card_line(engine), apply_default_css=False)
                 columns[engine.card.id] = column
                 built[engine.card.id] = panels.build(studio, engine, shared)
     with gr.Column(scale=5, min_width=360):
-        results = _results(studio, task)
+        results = _results(studio, task, job_id)
     tab = TaskTab(task, chooser, columns, built)
     chooser.change(
         lambda chosen: [gr.update(visible=name == chosen) for name in columns],
@@ -161,14 +173,17 @@ class Results:
 
     def reattach(self, studio: Studio, job_id: str | None) -> Iterator[tuple[Any, Any, Any]]:
         """After a reload: follow the browser's last job again, if it is still known."""
-        if job_id and studio.jobs.get(job_id):
+        try:
+            known = bool(job_id and studio.job(job_id))
+        except NotFound:
+            known = False
+        if known and job_id:
             yield from self.follow(studio, job_id)
         else:
             yield gr.skip(), gr.skip(), gr.skip()
 
 
-def _results(studio: Studio, task: Task) -> Results:
-    job_id = gr.BrowserState("", storage_key=f"studio-{task}-job", secret="amphion-studio")
+def _results(studio: Studio, task: Task, job_id: gr.BrowserState) -> Results:
     progress = gr.HTML(
         elem_id=f"{task}-progress", elem_classes="job-progress", apply_default_css=False
     )

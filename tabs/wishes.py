@@ -10,7 +10,8 @@ from engines.knobs import Knob, knobs
 TEXT_KNOBS = ("text", "prompt")
 VOICE_KNOBS = ("voice", "model", "speaker")
 DIRECTION_KNOBS = ("instructions", "instruct", "style")
-SPEED_KNOBS = ("speed", "speaking_rate")
+DURATION_KNOBS = ("length_scale",)  # twice as fast is half as long
+SPEED_KNOBS = ("speed", "speaking_rate", *DURATION_KNOBS)
 
 
 def speech_settings(
@@ -35,7 +36,7 @@ def speech_settings(
 
 
 def voices(engine: Engine) -> tuple[str, ...]:
-    """The voices that can be asked for by name; empty where any text is tried, or none."""
+    """The voices that the engine lists; it may know more."""
     known = {knob.name: knob for knob in knobs(engine.Params)}
     name = _first(VOICE_KNOBS, known)
     if name is None:
@@ -47,20 +48,23 @@ def _voice(engine: Engine, known: dict[str, Knob], voice: str) -> dict[str, str]
     name = _first(VOICE_KNOBS, known)
     if name is None:
         raise StudioError(f"{engine.card.title} has one voice: 'default'.", "voice")
-    offered = voices(engine)
-    if offered and voice not in offered:
-        raise StudioError(
-            f"{engine.card.title} has no voice {voice!r}; there are {', '.join(offered)}.", "voice"
-        )
     return {name: voice}
 
 
 def _speed(engine: Engine, known: dict[str, Knob], speed: float) -> dict[str, float]:
-    if name := _first(SPEED_KNOBS, known):
-        return {name: speed}
-    if "length_scale" in known:
-        return {"length_scale": 1 / speed}
-    raise StudioError(f"{engine.card.title} has no speed to set.", "speed")
+    name = _first(SPEED_KNOBS, known)
+    if name is None:
+        raise StudioError(f"{engine.card.title} has no speed to set.", "speed")
+    value = 1 / speed if name in DURATION_KNOBS else speed
+    low, high = known[name].minimum or value, known[name].maximum or value
+    if not low <= value <= high:
+        slowest, fastest = (1 / high, 1 / low) if name in DURATION_KNOBS else (low, high)
+        raise StudioError(
+            f"{engine.card.title} speaks at {slowest:g} to {fastest:g} times its normal speed, "
+            f"not {speed:g}.",
+            "speed",
+        )
+    return {name: value}
 
 
 def _first(names: tuple[str, ...], known: dict[str, Knob]) -> str | None:

@@ -86,7 +86,7 @@ def served(serve: Callable[..., Served]) -> Served:
     return serve()
 
 
-class served_app:  # noqa: N801 - reads as a function
+class served_app:
     """Context manager: the endpoints of ``studio`` (without the tabs) on a free port."""
 
     def __init__(self, studio: Studio):

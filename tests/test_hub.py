@@ -24,10 +24,10 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Keep quiet."""
 
-    def do_HEAD(self):  # noqa: N802
+    def do_HEAD(self):
         self.answer(with_body=False)
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         self.answer(with_body=True)
 
     def answer(self, with_body: bool) -> None:

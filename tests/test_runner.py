@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -93,7 +94,7 @@ def test_a_queued_job_is_cancelled_at_once_and_never_runs(studio):
 def test_jobs_run_one_at_a_time_in_order(studio):
     ids = [studio.submit("tone", {"text": str(n), "step_s": 0.05}).id for n in range(4)]
     rows = [studio.wait(job_id, 30) for job_id in ids]
-    for earlier, later in zip(rows, rows[1:], strict=False):
+    for earlier, later in itertools.pairwise(rows):
         assert earlier.finished_at <= later.started_at
 
 
@@ -190,7 +191,7 @@ def test_after_kill_9_pieces_are_kept_and_the_queue_goes_on(tmp_path, no_engines
         assert clip.duration_s >= 1.0
         assert clip.settings["seed"] == 3
         assert studio.wait(queued_id, 30).state is JobState.DONE
-        assert not list(studio.store.work.iterdir())
+        assert not list(studio.store.folder("work").iterdir())
 
 
 def test_a_second_process_on_the_same_folder_is_told(studio):

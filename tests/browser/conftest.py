@@ -1,0 +1,111 @@
+"""A real Chromium on the whole app; a test fails on any console error."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engines import registry
+from engines.studio import Studio
+from tests.conftest import Served, make_settings
+from tests.fakes import Tone
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--autoplay-policy=no-user-gesture-required",
+)
+ENGINES = ["engines.tts.piper:Piper", "tests.fakes:Tone"]
+# Gradio's own words when a page is left while an answer was on its way, and the browser's for the
+# status with which Gradio's validator answers
+HARMLESS = (
+    "net::ERR_ABORTED",
+    "signal is aborted",
+    "Connection errored out",
+    "422 (Unprocessable Entity)",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark browser tests; skip them without a browser, except in CI, where it must be there."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            if not CHROMIUM and not os.environ.get("CI"):
+                item.add_marker(pytest.mark.skip(reason="Chromium is not installed"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    """One Chromium for all tests."""
+    from playwright.sync_api import sync_playwright
+
+    assert CHROMIUM, "CI needs Chromium: see tests/browser/install.sh"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The whole app with Piper and the fake engine."""
+    from tabs import layout, server
+
+    folder = tmp_path_factory.mktemp("site")
+    engines = folder / "engines.json"
+    engines.write_text(json.dumps(ENGINES), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "BUILT_IN", engines)
+        patch.setattr(registry, "entry_points", lambda group: [])
+        with Studio(make_settings(folder)) as studio:
+            demo = layout.build(studio)
+            with server.serving(studio, demo, **layout.page_kwargs()) as url:
+                yield Served(url, studio)
+
+
+@pytest.fixture
+def open_page(browser, site) -> Iterator[Callable]:
+    """A function that opens the app in a new browser profile; console errors fail the test."""
+    contexts, complaints = [], []
+
+    def start(width: int = 1440, height: int = 900):
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, accept_downloads=True
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(site.url)
+        page.wait_for_selector("#tab-speech-button")
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+    assert [c for c in complaints if not any(word in c for word in HARMLESS)] == []
+
+
+@pytest.fixture
+def page(open_page):
+    """The app in one browser window."""
+    return open_page()
+
+
+@pytest.fixture
+def tone(site) -> Tone:
+    """The fake engine of the site."""
+    return site.studio.engine("tone")

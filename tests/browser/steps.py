@@ -1,0 +1,62 @@
+"""What a person does in the browser, in the words of the tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+AUDIO = "#tts-clips .clip audio"
+
+
+def go(page: Any, tab: str) -> None:
+    """Open a tab and wait until its content is there."""
+    page.click(f"#tab-{tab}-button")
+    page.wait_for_selector(f"#tab-{tab}", state="visible")
+
+
+def write(page: Any, text: str) -> None:
+    """Replace the text in the Speech tab."""
+    page.fill("#speech-text textarea", text)
+
+
+def choose_engine(page: Any, title: str) -> None:
+    """Choose an engine by its title."""
+    page.click(f"#tts-engine label:has-text('{title}')")
+
+
+def set_number(page: Any, element_id: str, value: float) -> None:
+    """Type a number into a slider's or number's field."""
+    field = page.locator(f"#{element_id} input[type=number]").first
+    field.fill(str(value))
+    field.press("Tab")
+
+
+def generate(page: Any) -> None:
+    """Press Generate."""
+    page.click(".studio-generate >> visible=true")
+
+
+def tone(page: Any, text: str, steps: int = 2, step_s: float = 0.0) -> None:
+    """Fill in the fake engine's form and press Generate."""
+    go(page, "speech")
+    choose_engine(page, "Tone")
+    write(page, text)
+    set_number(page, "tone-steps", steps)
+    if step_s:
+        more = page.locator("text=More settings >> visible=true")
+        if not page.locator("#tone-step_s input[type=number]").first.is_visible():
+            more.click()
+        set_number(page, "tone-step_s", step_s)
+    generate(page)
+
+
+def wait_for_clip(page: Any, text: str) -> None:
+    """Wait until the result shows a clip with this title."""
+    page.wait_for_selector(f"#tts-clips .clip h3:has-text('{text}')")
+
+
+def duration(page: Any, selector: str = AUDIO) -> float:
+    """Length in seconds that the browser's own decoder found."""
+    page.wait_for_function(
+        "s => { const a = document.querySelector(s); return a && a.duration > 0 }", arg=selector
+    )
+    return page.eval_on_selector(selector, "audio => audio.duration")
