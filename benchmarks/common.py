@@ -62,20 +62,26 @@ def show(title: str, head: Sequence[str], lines: Sequence[Sequence[object]]) -> 
 
 @contextmanager
 def served(*flags: str) -> Iterator[tuple[str, float, subprocess.Popen]]:
-    """A studio in a process of its own: its address, seconds to its first page, the process."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "app.py", "--port", "0", "--data", folder, *flags]
-        started = time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        try:
-            address = _address(process)
-            httpx.get(address).raise_for_status()
-            yield address, time.perf_counter() - started, process
-        finally:
-            process.terminate()
-            process.wait(20)
+    """A studio in a process of its own with an empty folder; see ``served_at``."""
+    with tempfile.TemporaryDirectory() as folder, served_at(folder, *flags) as running:
+        yield running
+
+
+@contextmanager
+def served_at(folder: str, *flags: str) -> Iterator[tuple[str, float, subprocess.Popen]]:
+    """A studio on a data folder: its address, seconds to its first page, the process."""
+    command = [sys.executable, "app.py", "--port", "0", "--data", folder, *flags]
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        address = _address(process)
+        httpx.get(address).raise_for_status()
+        yield address, time.perf_counter() - started, process
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def _address(process: subprocess.Popen) -> str:

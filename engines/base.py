@@ -251,6 +251,9 @@ class WeightsCache(Protocol):
     def revision(self, weights: Weights) -> str:
         """The commit of the cached files, or "" when nothing is cached."""
 
+    def own(self) -> dict[str, Path]:
+        """A person's own checkpoints: folders inside ``models/own`` of the data folder, by name."""
+
 
 class Engine(ABC):
     """Everything a person can run. Subclasses set ``card`` and ``Params``, and implement the verbs.

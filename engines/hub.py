@@ -13,6 +13,7 @@ from typing import Any
 
 from engines.base import NotReady, StudioError, Weights
 
+OWN = "own"
 Progress = Callable[[float, float, str], None]
 
 
@@ -46,6 +47,12 @@ class Hub:
             return ref.read_text(encoding="utf-8").strip()
         snapshot = folder / "snapshots" / weights.revision
         return weights.revision if snapshot.is_dir() else ""
+
+    def own(self) -> dict[str, Path]:
+        """Folders that a person put into ``own``, by name; no other place is read."""
+        return {
+            folder.name: folder for folder in sorted((self.root / OWN).glob("*")) if folder.is_dir()
+        }
 
     def download(self, weights: Weights, progress: Progress, check: Callable[[], None]) -> Path:
         """Fetch ``weights``; resumes what an earlier try left.

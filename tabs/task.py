@@ -130,9 +130,10 @@ class Results:
         """Make the panel's button submit a job and follow it here."""
         engine_id = panel.engine.card.id
 
-        def submit(*given: Any) -> str:
+        def submit(request: gr.Request, *given: Any) -> str:
+            owner = request.username or "browser"
             with as_gradio_error():
-                return studio.submit(engine_id, panel.values(given)).id
+                return studio.submit(engine_id, panel.values(given), owner).id
 
         assert panel.generate is not None
         panel.generate.click(

@@ -32,8 +32,8 @@ class VitsParams(SpeechParams):
     model: str = Field(
         FIRST,
         title="Model",
-        description="Checkpoint: vits-ljs, vits-vctk, mms-tts- with a language code, or the path "
-        "of a folder that holds a VITS model of Transformers.",
+        description="Checkpoint: vits-ljs, vits-vctk, mms-tts- with a language code, or the name "
+        "of a folder in models/own of the data folder that holds a VITS model of Transformers.",
         max_length=500,
         json_schema_extra={"choices": True},
     )
@@ -137,11 +137,16 @@ class Vits(SpeechEngine):
     # models
 
     def weights(self) -> Sequence[Weights]:
-        """The published checkpoints, then those asked for by language code."""
-        return [*_published(), *self._asked.values()]
+        """The published checkpoints, those asked for by language code, then a person's own."""
+        own = [
+            Weights(id=name, title=f"{name} (your own)", license="your own", embedded=True)
+            for name, folder in self.cache.own().items()
+            if all((folder / file).is_file() for file in NEEDED)
+        ]
+        return [*_published(), *self._asked.values(), *own]
 
     def weights_for(self, params: Any) -> Weights:
-        """The checkpoint that ``params`` names; a folder counts as embedded."""
+        """The checkpoint that ``params`` names; a person's own counts as embedded."""
         name = FIRST if params.model == DEFAULT else params.model.strip()
         for item in self.weights():
             if name in (item.id, item.repo):
@@ -149,14 +154,12 @@ class Vits(SpeechEngine):
         code = name.removeprefix("facebook/").removeprefix("mms-tts-")
         if "mms-tts-" in name and code.replace("-", "").replace("_", "").isalnum():
             return self._asked.setdefault(code, _mms(code, code))
-        folder = Path(name).expanduser()
-        if not folder.is_dir():
-            raise StudioError(
-                f"{name!r} is neither a known model nor a folder. Choose one from the list, write "
-                "mms-tts- and a language code, or the path of a folder.",
-                "model",
-            )
-        return Weights(id=str(folder), title=folder.name, license="your own", embedded=True)
+        raise StudioError(
+            f"{name!r} is neither a known model nor a folder in models/own. Choose one from the "
+            "list, write mms-tts- and a language code, or put a folder with "
+            f"{', '.join(NEEDED)} there.",
+            "model",
+        )
 
     def choices(self, name: str) -> Sequence[Choice]:
         """Published checkpoints; empty for other parameters."""
@@ -170,16 +173,13 @@ class Vits(SpeechEngine):
             self._folder(weights)
 
     def _folder(self, weights: Weights) -> Path:
-        """Where the files are; raises if one is missing or it is another kind of model."""
-        folder = Path(weights.id) if weights.embedded else self.cache.path(weights)
+        """Where the files are; raises if they are not here or of another kind of model."""
+        folder = self.cache.own()[weights.id] if weights.embedded else self.cache.path(weights)
         if folder is None:
             raise NotReady(f"The model {weights.id} is not downloaded yet.", "model")
-        missing = [name for name in NEEDED if not (folder / name).is_file()]
-        if missing:
-            raise StudioError(f"{folder} has no {', '.join(missing)}: not a VITS model.", "model")
         kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
         if kind != "vits":
-            raise StudioError(f"{folder} holds a model of type {kind!r}, not 'vits'.", "model")
+            raise StudioError(f"{weights.id} holds a model of type {kind!r}, not 'vits'.", "model")
         return folder
 
     # loading

@@ -37,15 +37,19 @@ class FakeJob:
 
 @dataclass
 class FakeCache:
-    """A weights cache made of folders by weights id; empty by default."""
+    """A weights cache made of folders by weights id, and of a person's own; empty by default."""
 
     folders: dict[str, Path] = field(default_factory=dict)
+    owned: dict[str, Path] = field(default_factory=dict)
 
     def path(self, weights: Weights) -> Path | None:
         return self.folders.get(weights.id)
 
     def revision(self, weights: Weights) -> str:
         return "c0ffee" if weights.id in self.folders else ""
+
+    def own(self) -> dict[str, Path]:
+        return self.owned
 
 
 @dataclass

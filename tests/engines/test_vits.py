@@ -143,9 +143,10 @@ class _Spy:
         return self._inner(text, **options)
 
 
-def test_a_local_folder_is_ready(mms_folder, device, new_job):
-    engine = Vits(FakeCache())
-    own = params(model=str(mms_folder))
+def test_a_checkpoint_of_ones_own_is_ready(mms_folder, device, new_job):
+    engine = Vits(FakeCache(owned={"my-voice": mms_folder}))
+    own = params(model="my-voice")
+    assert engine.weights()[-1].title == "my-voice (your own)"
     engine.check(own)
     assert engine.state_of(engine.weights_for(own)) is Availability.READY
     engine.load(device, own)
@@ -174,13 +175,16 @@ def test_uroman_is_asked_for(tmp_path, device):
 def test_messages(vits, tmp_path, device, new_job):
     with pytest.raises(StudioError, match="'nothing' is neither a known model nor a folder"):
         vits.check(params(model="nothing"))
-    with pytest.raises(StudioError, match=r"has no config.json, model.safetensors.*not a VITS"):
+    vits.cache.owned["mine"] = tmp_path
+    with pytest.raises(StudioError, match=r"put a folder with config.json, model.safetensors"):
+        vits.check(params(model="mine"))
+    with pytest.raises(StudioError, match="neither a known model nor a folder in models/own"):
         vits.check(params(model=str(tmp_path)))
     for name in ("model.safetensors", "vocab.json", "tokenizer_config.json"):
         (tmp_path / name).write_text("{}")
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(StudioError, match="model of type 'bert', not 'vits'"):
-        vits.check(params(model=str(tmp_path)))
+        vits.check(params(model="mine"))
     with pytest.raises(NotReady, match="vits-ljs is not downloaded"):
         vits.load(device, params(model="vits-ljs"))
     vits.load(device, params())
