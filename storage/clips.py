@@ -121,6 +121,7 @@ class Clips:
         with self._changed() as transaction:
             cursor = transaction.execute(f"INSERT INTO clips ({names}) VALUES ({marks})", columns)
             number = cursor.lastrowid
+            assert number is not None
             transaction.executemany(
                 "INSERT INTO clip_parents VALUES (?, ?, ?)",
                 [(number, position, parent) for position, parent in enumerate(parents)],

@@ -88,6 +88,7 @@ def embed(encoded: BytesIO, container: str, tags: Embedded) -> None:
     file = {"FLAC": FLAC, "OGG": OggVorbis, "WAV": WAVE, "MP3": MP3}[container](encoded)
     if file.tags is None:
         file.add_tags()
+    assert file.tags is not None
     if container in ("FLAC", "OGG"):
         file["TITLE"] = title
         file[KEY] = tags.to_json()

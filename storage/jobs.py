@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
@@ -171,7 +171,7 @@ class Jobs:
         )
         return rows[0][0]
 
-    def mark_interrupted(self) -> list[JobRow]:
+    def mark_interrupted(self) -> Sequence[JobRow]:
         """Call at start: jobs that still count as running died with the last process.
 
         Returns them, oldest first, as they are now; their clips stay.

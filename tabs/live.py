@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
-from typing import Any, TypeVar
+from typing import Any
 
 import gradio as gr
 
@@ -69,9 +69,6 @@ class View:
     seen: list[str] = field(default_factory=list)
 
 
-V = TypeVar("V", bound=View)
-
-
 def listing(name: str) -> gr.HTML:
     """An empty list that reports clicks, typing and ticks; ``name`` becomes its element id."""
     return gr.HTML(js_on_load=LIST_JS, apply_default_css=False, elem_id=name)
@@ -80,8 +77,8 @@ def listing(name: str) -> gr.HTML:
 def connect(
     lists: Sequence[gr.HTML],
     view: gr.State,
-    draw: Callable[[V], list[Any]],
-    act: Callable[[V, Action], None],
+    draw: Callable[[Any], list[Any]],
+    act: Callable[[Any, Action], None],
     outputs: Sequence[Any],
 ) -> Page:
     """Redraw ``outputs`` with ``draw`` when something is done or has changed; the first list ticks.
@@ -89,12 +86,12 @@ def connect(
     ``act`` may change the view; what it raises is shown as a message.
     """
 
-    def all_of(current: V) -> list[Any]:
+    def all_of(current: View) -> list[Any]:
         drawn = draw(current)
         current.seen = [repr(item) for item in drawn]
         return [current, *drawn]
 
-    def changes(current: V) -> Any:
+    def changes(current: View) -> Any:
         seen, drawn = current.seen, draw(current)
         current.seen = [repr(item) for item in drawn]
         if seen == current.seen:
@@ -103,7 +100,7 @@ def connect(
         kept = [old == new for old, new in same]
         return [current, *(gr.skip() if k else item for k, item in zip(kept, drawn, strict=True))]
 
-    def done(current: V, event: gr.EventData) -> Any:
+    def done(current: View, event: gr.EventData) -> Any:
         with as_gradio_error():
             act(current, Action(str(event.action), str(event.id), str(event.text)))
             return changes(current)
