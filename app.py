@@ -37,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     except StorageError as error:
         print(f"Amphion Studio can't start: {error}", file=sys.stderr)
         return 3
+    # read when gradio is imported: uploads stay inside the data folder
+    os.environ["GRADIO_TEMP_DIR"] = str(studio.store.folder("cache") / "uploads")
     from tabs import layout, server
 
     with studio:

@@ -242,7 +242,10 @@ class Runner:
             live.touch()
         ended = self.store.jobs.get(job_id)
         for listener in self.listeners:
-            listener(ended)
+            try:
+                listener(ended)
+            except Exception:
+                log.exception("a listener failed on job %s", job_id)
 
     def _attempt(self, job: JobRow, live: Live) -> None:
         """Run the job; once more with everything else unloaded when memory runs out."""

@@ -56,7 +56,8 @@ class Runtime:
         self._device = ""
         self._loaded: dict[str, Loaded] = {}
         self._busy = ""
-        self._lock = threading.RLock()
+        self._running = threading.Lock()  # held while an engine is loaded or run
+        self._lock = threading.RLock()  # held for a moment, around the table of loaded engines
         self.threads = settings.threads or os.cpu_count() or 1
 
     # where
@@ -114,7 +115,7 @@ class Runtime:
         return Memory(total, used, budget, self._reserved_mb() * MB, process)
 
     def _reserved_mb(self) -> int:
-        return sum(entry.memory_mb for entry in self._loaded.values())
+        return sum(entry.memory_mb for entry in self.loaded())
 
     # loading
 
@@ -139,22 +140,19 @@ class Runtime:
         Raises ``StudioError`` when it cannot fit into the budget even alone.
         """
         engine_id = engine.card.id
-        with self._lock:
+        with self._running:
             self._busy = engine_id
             try:
                 self._make_room(engine)
                 # registered before loading, so that a load that fails half-way is unloaded too
-                entry = self._loaded.setdefault(
-                    engine_id, Loaded(engine, engine.memory_mb(self.dtype), self._clock())
-                )
+                entry = Loaded(engine, engine.memory_mb(self.dtype), self._clock())
+                with self._lock:
+                    entry = self._loaded.setdefault(engine_id, entry)
                 engine.load(self, params)
                 yield
-                entry.last_used = self._clock()
-            except BaseException:
+            finally:
                 if engine_id in self._loaded:
                     self._loaded[engine_id].last_used = self._clock()
-                raise
-            finally:
                 self._busy = ""
 
     def _make_room(self, engine: Engine) -> None:
@@ -199,13 +197,12 @@ class Runtime:
     def sweep(self) -> list[str]:
         """Unload engines that were idle for longer than ``keep_alive_min``; returns their ids."""
         limit = self._settings.keep_alive_min * 60
-        if not limit or not self._lock.acquire(blocking=False):
-            return []
-        try:
-            idle = [e for e in self.loaded() if self._clock() - e.last_used >= limit]
-            return [e.engine.card.id for e in idle if self.unload(e.engine.card.id, force=True)]
-        finally:
-            self._lock.release()
+        idle = [
+            entry.engine.card.id
+            for entry in self.loaded()
+            if limit and self._clock() - entry.last_used >= limit
+        ]
+        return [id for id in idle if id != self._busy and self.unload(id)]
 
     def idle_s(self, engine_id: str) -> float:
         """Seconds since the engine was last used; 0 for one that is not loaded."""

@@ -67,7 +67,12 @@ def page_kwargs() -> dict[str, Any]:
 
 def build(studio: Studio) -> gr.Blocks:
     """All tabs and endpoints of one studio."""
-    with gr.Blocks(title="Amphion Studio", analytics_enabled=False, fill_width=True) as demo:
+    with gr.Blocks(
+        title="Amphion Studio",
+        analytics_enabled=False,
+        fill_width=True,
+        delete_cache=(3600, 86400),  # look each hour for uploads and exports older than a day
+    ) as demo:
         gr.HTML(HEADER, apply_default_css=False)
         last_speech = task.memory(Task.TTS)
         with gr.Tabs(elem_id="studio-tabs", selected="home") as tabs:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Literal
 
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse, Response
+from starlette.background import BackgroundTask
 
 from engines.audio import mel_spectrogram, waveform_envelope
-from engines.base import StudioError
 from engines.studio import Studio
-from tabs.player import FORMATS, PICTURE_LEFT, PICTURE_RIGHT
+from storage import ClipRow
+from tabs.player import PICTURE_LEFT, PICTURE_RIGHT
 
 Format = Literal["wav", "flac", "mp3", "ogg"]
 MEDIA_TYPES = {
@@ -42,10 +45,14 @@ def router(studio: Studio) -> APIRouter:
 
     @routes.get("/clips/{clip_id}/audio.{form}")
     def download(clip_id: str, form: Format) -> FileResponse:
-        """The clip in another format with its settings inside."""
-        _file(studio, clip_id)
-        path = exported(studio, clip_id, form)
-        return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], filename=path.name)
+        """The clip in another format with its settings inside, named after its title."""
+        source = _file(studio, clip_id)
+        folder = tempfile.mkdtemp(dir=studio.store.folder("cache"))
+        name = f"{file_name(studio.clip(clip_id))}.{form}"
+        path = studio.store.files.export(source, form, Path(folder) / name)
+        forget = BackgroundTask(shutil.rmtree, folder)
+        media_type = MEDIA_TYPES[path.suffix]
+        return FileResponse(path, media_type=media_type, filename=name, background=forget)
 
     @routes.get("/clips/{clip_id}/picture.png")
     def picture(clip_id: str, theme: Literal["light", "dark"] = "light") -> FileResponse:
@@ -76,15 +83,10 @@ def router(studio: Studio) -> APIRouter:
     return routes
 
 
-def exported(studio: Studio, clip_id: str, form: str) -> Path:
-    """Write the clip in ``form`` into the cache folder, named after its title, and return the path."""
-    if form not in FORMATS:
-        raise StudioError(f"Format must be one of {', '.join(FORMATS)}, not {form!r}.", "format")
-    clip = studio.clip(clip_id)
+def file_name(clip: ClipRow) -> str:
+    """The title of a clip as a file name without an ending; its id if the title has no letter."""
     words = "".join(c if c.isalnum() or c in " -_" else " " for c in clip.title).split()
-    name = "-".join(words)[:60] or clip.id
-    folder = studio.store.folder("cache") / "downloads" / clip.id
-    return studio.store.files.export(clip.path, form, folder / f"{name}.{form}")
+    return "-".join(words)[:60] or clip.id
 
 
 def _file(studio: Studio, clip_id: str) -> Path:
