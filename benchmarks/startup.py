@@ -39,7 +39,7 @@ def main(times: int = 5) -> None:
     mine = statistics.median(ours)
     show(
         "Process start to first page",
-        ("what", "seconds (median of 5)", "ratio"),
+        ("what", f"seconds (median of {times})", "ratio"),
         [
             ("Gradio with one text box", f"{base:.2f}", "1"),
             ("the studio", f"{mine:.2f}", f"{mine / base:.2f}"),

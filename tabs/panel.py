@@ -24,7 +24,7 @@ class Panel:
     """The controls of one engine, by parameter name, and its Generate button."""
 
     engine: Engine
-    generate: gr.Button | None = None
+    generate: gr.Button
     controls: dict[str, Component] = field(default_factory=dict)
 
     @property
@@ -58,12 +58,15 @@ class Panel:
 
 
 def build(studio: Studio, engine: Engine, shared: Mapping[str, Component]) -> Panel:
-    """Lay out the controls of ``engine`` and its Generate button in the current block.
+    """Lay out the Generate button and the controls of ``engine`` in the current block.
 
     Parameters named in ``shared`` use those controls instead of new ones, so that a text stays when
     another engine is chosen.
     """
-    panel = Panel(engine)
+    generate = gr.Button(
+        "Generate  (Ctrl+Enter)", variant="primary", elem_classes="studio-generate"
+    )
+    panel = Panel(engine, generate)
     shown = knobs(engine.Params)
     for knob in shown:
         if knob.name in shared:
@@ -76,9 +79,6 @@ def build(studio: Studio, engine: Engine, shared: Mapping[str, Component]) -> Pa
         with gr.Accordion("More settings", open=False):
             for knob in folded:
                 panel.controls[knob.name] = control(engine, knob)
-    panel.generate = gr.Button(
-        "Generate  (Ctrl+Enter)", variant="primary", elem_classes="studio-generate"
-    )
     _presets(studio, panel, list(shared))
     return panel
 

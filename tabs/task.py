@@ -135,7 +135,6 @@ class Results:
             with as_gradio_error():
                 return studio.submit(engine_id, panel.values(given), owner).id
 
-        assert panel.generate is not None
         panel.generate.click(
             submit,
             panel.inputs,

@@ -1,0 +1,95 @@
+"""Takes the pictures in docs/images from the running app: ``python -m docs.screenshots``.
+
+Needs Chromium. With ``--all DIR`` every page is also taken at 1440, 1024 and 768 px, dark and light,
+for a look at what a change did.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import sync_playwright
+
+from engines.settings import Settings
+from engines.studio import Studio
+
+ROOT = Path(__file__).parent.parent
+TABS = ("home", "speech", "history", "models", "jobs", "help")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+CLIPS = (
+    ("piper", "The harbour was quiet in the early morning. Two boats came in with the tide."),
+    ("kokoro", "Welcome to the studio. Every sound you make is kept with its settings."),
+    ("kokoro", "風が強い日に、赤い風船が空へ飛んでいきました。"),
+    ("piper", "Nobody spoke, and on the wall an old man counted the gulls."),
+)
+
+
+def prepare(studio: Studio) -> None:
+    """A few clips to look at."""
+    made = [studio.make(engine, text=text, timeout_s=300)[0] for engine, text in CLIPS]
+    studio.clips.set_favorite(made[1].id, True)
+    studio.clips.add_tag(made[0].id, "calm")
+    studio.clips.add_tag(made[2].id, "story")
+
+
+def show(page: Any, tab: str) -> None:
+    """Open a tab as a person would see it."""
+    page.click(f"#tab-{tab}-button")
+    page.wait_for_timeout(1200)
+    if tab == "history":
+        page.click("#history-list li:nth-child(2) .name")
+        page.wait_for_selector("#history-detail .clip")
+    if tab == "jobs" and page.locator("#jobs-list tbody tr").count():
+        page.locator("#jobs-list tbody tr").first.click()
+    pictures = "[...document.querySelectorAll('.picture img')].filter(i => i.offsetParent)"
+    page.wait_for_function(f"{pictures}.every(i => i.complete && i.naturalWidth)", timeout=60_000)
+    page.wait_for_timeout(500)
+
+
+def speak(page: Any) -> None:
+    """Make a clip in the Speech tab."""
+    page.click("#tab-speech-button")
+    page.click(".studio-generate >> visible=true")
+    page.wait_for_selector("#tts-clips .clip", timeout=60_000)
+    page.wait_for_timeout(6000)
+
+
+def main() -> None:
+    """Serve a studio with some clips and take the pictures."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    from tabs import layout, server
+
+    everything = Path(sys.argv[2]) if "--all" in sys.argv else None
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        with Studio(Settings(_cli_parse_args=[], data=folder, port=0)) as studio:
+            demo = layout.build(studio)
+            prepare(studio)
+            with server.serving(studio, demo, **layout.page_kwargs()) as address:
+                page = browser.new_page(viewport={"width": 1440, "height": 900})
+                page.goto(address)
+                page.wait_for_selector("#tab-speech-button")
+                speak(page)
+                for tab in ("speech", "history"):
+                    show(page, tab)
+                    page.screenshot(path=ROOT / "docs" / "images" / f"{tab}.png")
+                for width in (1440, 1024, 768) if everything else ():
+                    page.set_viewport_size({"width": width, "height": 900})
+                    for dark in (False, True):
+                        page.evaluate(
+                            f"document.body.classList.toggle('dark', {str(dark).lower()})"
+                        )
+                        for tab in TABS:
+                            show(page, tab)
+                            name = f"{tab}-{width}-{'dark' if dark else 'light'}.png"
+                            page.screenshot(path=everything / name, full_page=True)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
