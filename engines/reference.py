@@ -74,7 +74,7 @@ def _facts(engine: Engine) -> str:
         "Paper": _link(card.paper),
         "Home": _link(card.home),
     }
-    return _table(("", ""), [(f"**{name}**", value) for name, value in facts.items() if value])
+    return "\n".join(f"- **{name}:** {value}" for name, value in facts.items() if value)
 
 
 def _parameters(shown: Sequence[Knob]) -> str:

@@ -10,14 +10,14 @@ import gradio as gr
 from engines.base import Availability, Engine, Task
 from engines.reference import size
 from engines.studio import Studio
-from storage import ClipQuery, JobRow
+from storage import ClipQuery, JobRow, JobState
 from tabs import jobs, live
 from tabs.live import Action, View, button
 from tabs.page import QUIET, Page
 from tabs.player import rows
 
 LATEST = 5
-SHOWN_JOBS = 6
+SHOWN_JOBS = 5
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ NO_CLIPS = "Nothing made yet. Press “Make speech” above; your first clip app
 def build(studio: Studio, tabs: gr.Tabs) -> Page:
     """Lay out the tab in the current block; ``tabs`` is where its buttons lead."""
     with gr.Column(elem_classes="home-page"):
-        ways = live.listing("home-ways")
         with gr.Row(equal_height=False):
             with gr.Column(scale=3, min_width=380):
+                ways = live.listing("home-ways")
                 clips = live.listing("home-clips")
             with gr.Column(scale=2, min_width=340):
                 now = live.listing("home-now")
@@ -133,9 +133,11 @@ def _job(studio: Studio, job: JobRow) -> str:
     what = escape(live.short(jobs.what(studio, job)))
     engine = escape(jobs.engine_title(studio, job.engine))
     cancel = button("Cancel", "cancel", job.id, "stop small")
+    waiting = job.state is JobState.QUEUED
     return (
-        f'<li><div class="line"><span class="name">{what}</span>'
-        f'<span class="quiet">{engine}</span>{cancel}</div>{jobs.bar_html(studio, job)}</li>'
+        f'<li><div class="line"><span class="name one">{what}</span>'
+        f'<span class="quiet">{"waiting" if waiting else engine}</span>{cancel}</div>'
+        f"{'' if waiting else jobs.bar_html(studio, job)}</li>"
     )
 
 

@@ -179,7 +179,7 @@ aria-label="Show this job">{escape(live.short(what(studio, job)))}</button>{bar}
 
 def detail_html(studio: Studio, job: JobRow) -> str:
     """Everything about one job except its sounds."""
-    running = bar_html(studio, job) if job.state in ACTIVE else ""
+    running = f'<div class="job-bar">{bar_html(studio, job)}</div>' if job.state in ACTIVE else ""
     error = f'<pre class="problem">{escape(job.error)}</pre>' if job.error else ""
     buttons = button("Run again", "again", job.id) if job.state in ENDED else ""
     if job.state in ACTIVE:

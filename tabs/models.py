@@ -263,7 +263,7 @@ def _weights_row(
     warning = badge("non-commercial", "warn") if weights.non_commercial else ""
     failed = _failure(job) if state.state is not Availability.READY else ""
     return (
-        f'<li><div class="line"><span class="name">{escape(weights.title)}</span>{warning}'
+        f'<li><div class="line"><span class="name">{escape(weights.title)} {warning}</span>'
         f'<span class="about quiet">{about}</span>'
         f"{_weights_buttons(studio, engine, state, view, job)}</div>{failed}</li>"
     )
@@ -279,10 +279,11 @@ def _weights_buttons(
         return f'<span class="loading">{_busy(studio, job)}</span>'
     if weights.embedded:
         return badge("comes with the package", "ok")
-    if state.state is Availability.READY:
+    if state.state is Availability.READY and state.bytes_here:
         text = f"Really remove? {size(state.bytes_here)}" if view.asks(key) else "Remove"
         kind = "stop sure" if view.asks(key) else ""
-        return badge("here", "ok") + button(text, "remove", key, kind)
+        remove = button(text, "remove", key, kind)
+        return f'<span class="buttons">{badge("here", "ok")}{remove}</span>'
     if state.state is Availability.DOWNLOAD:
         return button(f"Download {size(weights.size_bytes)}" if weights.size_bytes else "Download",
                       "download", key)  # fmt: skip

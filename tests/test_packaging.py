@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -47,3 +48,27 @@ def test_nothing_heavy_is_imported_with_the_app():
     loaded = set(done.stdout.split())
     heavy = {"torch", "transformers", "librosa", "matplotlib.pyplot", "onnxruntime", "scipy.signal"}
     assert loaded & heavy == set()
+
+
+def test_the_entry_of_a_space_offers_demo_and_listens_for_its_proxy(tmp_path):
+    code = (
+        "import app; from engines.settings import Settings; s = Settings();"
+        "print(s.host, s.port, s.refuse_exposure() or 'fine', type(app.demo).__name__)"
+    )
+    env = {**os.environ, "SPACE_ID": "someone/studio", "STUDIO_DATA": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=env, check=True
+    )
+    assert done.stdout.split() == ["0.0.0.0", "7860", "fine", "Blocks"]
+
+
+def test_listening_beyond_this_machine_needs_a_password_or_key(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "app.py", "--host", "0.0.0.0", "--data", tmp_path],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 2
+    assert "Set --auth user:password or --api-key KEY" in done.stderr
+    assert not list(tmp_path.iterdir())
