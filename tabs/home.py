@@ -153,9 +153,8 @@ def _line(studio: Studio, engine: Engine) -> str:
     busy = studio.runtime.busy == engine.card.id
     unload = "" if busy else button("Unload", "unload", engine.card.id, "small")
     return (
-        f'<li><div class="line"><span class="name">{escape(engine.card.title)}</span>'
-        f'<span class="quiet">{need} · {idle_text(studio, engine.card.id)}</span>{unload}</div>'
-        "</li>"
+        f'<li><div class="line"><span class="name">{escape(engine.card.title)}</span>{unload}</div>'
+        f'<p class="quiet">{need} · {idle_text(studio, engine.card.id)}</p></li>'
     )
 
 

@@ -127,11 +127,12 @@ def table_html(studio: Studio, view: JobsView) -> str:
     head = f'<div class="chips" role="group" aria-label="Filter by state">{chips}</div>'
     if not found.rows:
         return head + live.empty(_nothing(view.filter))
-    lines = "".join(_row(studio, job, job.id == view.chosen) for job in found.rows)
+    owners = any(job.owner for job in found.rows)
+    lines = "".join(_row(studio, job, job.id == view.chosen, owners) for job in found.rows)
+    owner = '<th class="wide">Owner</th>' if owners else ""
     return f"""{head}
 <table class="jobs"><thead><tr><th>State</th><th>Engine</th><th>What</th>
-<th class="wide">Created</th><th class="wide">Took</th><th class="wide">Owner</th><th></th></tr>
-</thead>
+<th class="wide">Created</th><th class="wide">Took</th>{owner}<th></th></tr></thead>
 <tbody>{lines}</tbody></table>{_pages(found.page, found.pages, found.total)}"""
 
 
@@ -157,20 +158,21 @@ def _pages(page: int, pages: int, total: int) -> str:
     return f'<div class="pages"><span class="quiet">{place}</span>{newer}{older}</div>'
 
 
-def _row(studio: Studio, job: JobRow, chosen: bool) -> str:
+def _row(studio: Studio, job: JobRow, chosen: bool, owners: bool) -> str:
     job_id = escape(job.id, quote=True)
     again = button("Run again", "again", job.id) if job.state in ENDED else ""
     buttons = button("Cancel", "cancel", job.id, "stop") if job.state in ACTIVE else again
-    bar = f'<div class="job-bar">{bar_html(studio, job)}</div>' if job.state in ACTIVE else ""
-    error = live.short(job.error or "", 110)
-    problem = f'<div class="quiet">{escape(error)}</div>' if error and not bar else ""
+    below = f'<div class="quiet">{escape(live.short(job.error or "", 110))}</div>'
+    if job.state in ACTIVE:
+        below = f'<div class="job-bar">{bar_html(studio, job)}</div>'
+    owner = f'<td class="wide quiet">{escape(job.owner) or "–"}</td>' if owners else ""
     return f"""
 <tr class="{"selected" if chosen else ""}" data-action="open" data-id="{job_id}">
 <td>{state_html(job)}</td><td>{escape(engine_title(studio, job.engine))}</td>
 <td class="what"><button type="button" class="plain" data-action="open" data-id="{job_id}"
-aria-label="Show this job">{escape(live.short(what(studio, job)))}</button>{bar}{problem}</td>
+aria-label="Show this job">{escape(live.short(what(studio, job)))}</button>{below}</td>
 <td class="wide quiet"><time>{when(job.created_at)}</time></td>
-<td class="wide quiet">{_took(job)}</td><td class="wide quiet">{escape(job.owner) or "–"}</td>
+<td class="wide quiet">{_took(job)}</td>{owner}
 <td class="buttons">{buttons}</td></tr>"""
 
 

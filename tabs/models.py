@@ -19,6 +19,7 @@ from tabs.page import Page
 
 FEW = 8
 MATCHES = 12
+LANGUAGES = 24
 SURE_S = 10.0
 Newest = dict[tuple[str, str, str], JobRow]
 
@@ -115,6 +116,7 @@ def engine_html(studio: Studio, engine: Engine, view: ModelsView, newest: Newest
     """One engine's card. Its parts keep their places, so that the search field keeps its text."""
     card = engine.card
     state = engine.availability()
+    missing = state is Availability.INSTALL
     marks = [badge(TASK_NAMES[card.task]), live.state_badge(state)]
     if studio.runtime.is_loaded(card.id):
         marks.append(badge("in memory", "busy"))
@@ -126,14 +128,14 @@ def engine_html(studio: Studio, engine: Engine, view: ModelsView, newest: Newest
 <section class="card engine" data-engine="{escape(card.id, quote=True)}">
 <header><h3>{escape(card.title)}</h3>{"".join(marks)}</header>
 <p>{escape(card.summary)}</p>{_facts(studio, engine)}
-<div>{_install(engine) if state is Availability.INSTALL else _loading(studio, engine, newest)}</div>
-<div>{said}</div><div>{_weights(studio, engine, view, newest)}</div></section>"""
+<div>{_install(engine) if missing else _loading(studio, engine, state, newest)}</div>
+<div>{said}</div><div>{_weights(studio, engine, missing, view, newest)}</div></section>"""
 
 
 def _facts(studio: Studio, engine: Engine) -> str:
     card = engine.card
     facts = {
-        "Languages": escape(", ".join(card.languages)),
+        "Languages": _languages(card),
         "Sample rate": f"{card.sample_rate / 1000:g} kHz" if card.sample_rate else "",
         "Memory": _memory(studio, engine),
         "Licence": f"code {escape(card.license_code)}, weights {escape(card.license_weights)}",
@@ -141,6 +143,16 @@ def _facts(studio: Studio, engine: Engine) -> str:
     }
     pairs = "".join(f"<dt>{name}</dt><dd>{html}</dd>" for name, html in facts.items() if html)
     return f'<dl class="facts-grid">{pairs}</dl>'
+
+
+def _languages(card: Card) -> str:
+    """The languages, or the first ones where they would fill the card."""
+    rest = len(card.languages) - LANGUAGES
+    if rest <= LANGUAGES:
+        return escape(", ".join(card.languages))
+    whole = escape(", ".join(card.languages), quote=True)
+    first = escape(", ".join(card.languages[:LANGUAGES]))
+    return f'<span title="{whole}">{first} and {rest} more; search below</span>'
 
 
 def _links(card: Card) -> str:
@@ -166,7 +178,7 @@ def _install(engine: Engine) -> str:
     )
 
 
-def _loading(studio: Studio, engine: Engine, newest: Newest) -> str:
+def _loading(studio: Studio, engine: Engine, state: Availability, newest: Newest) -> str:
     """Load or unload, and what became of the last try."""
     engine_id = engine.card.id
     if studio.runtime.is_loaded(engine_id) and studio.runtime.busy != engine_id:
@@ -175,7 +187,7 @@ def _loading(studio: Studio, engine: Engine, newest: Newest) -> str:
     job = newest.get(("load", engine_id, ""))
     if job is not None and job.state in jobs.ACTIVE:
         return f'<div class="line">{_busy(studio, job)}</div>'
-    if engine.availability() is not Availability.READY or studio.runtime.busy == engine_id:
+    if state is not Availability.READY or studio.runtime.busy == engine_id:
         return ""
     failed = _failure(job)
     hint = '<span class="quiet">Generate loads it by itself; this does so beforehand.</span>'
@@ -195,10 +207,12 @@ def _failure(job: JobRow | None) -> str:
 # weights
 
 
-def _weights(studio: Studio, engine: Engine, view: ModelsView, newest: Newest) -> str:
+def _weights(
+    studio: Studio, engine: Engine, missing: bool, view: ModelsView, newest: Newest
+) -> str:
     """What is here or on its way; the rest behind a search when it is much."""
     states = studio.weights(engine.card.id)
-    if not states or engine.availability() is Availability.INSTALL:
+    if not states or missing:
         return f'<p class="quiet">{len(states)} sets of weights.</p>' if states else ""
     shown = [state for state in states if _in_sight(engine, state, newest)]
     others = [state for state in states if state not in shown]

@@ -62,6 +62,8 @@ def hub(tmp_path, monkeypatch):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    # the library reads that variable once, when it is imported
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     yield Hub(tmp_path, timeout_s=3)
     server.shutdown()
     server.server_close()
@@ -118,6 +120,7 @@ def test_a_hub_that_refuses_is_told_with_what_is_cached(hub, monkeypatch):
 def test_a_hub_that_never_answers_is_given_up_in_time(tmp_path, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
         started = time.monotonic()
         with pytest.raises(NotReady, match="can't be reached"):
             Hub(tmp_path, timeout_s=1).download(ONE, nothing, nothing)
