@@ -62,7 +62,7 @@ def build(studio: Studio, tabs: gr.Tabs) -> Page:
 
 
 def open_tab(event: gr.EventData) -> gr.Tabs:
-    """Select the tab that a button names."""
+    """Select the tab that a button names, where the page could not do it by itself."""
     return gr.Tabs(selected=str(event.id)) if event.action == "tab" else gr.skip()
 
 

@@ -27,7 +27,11 @@ const report = (event, target, text) => trigger(event, {
 element.addEventListener('click', (event) => {
   const target = event.target.closest('[data-action]');
   const clip = event.target.closest('[data-clip]');
-  if (target && target.tagName !== 'INPUT' && !target.disabled) {
+  const tab = target?.dataset.action === 'tab'
+    && document.getElementById(`tab-${target.dataset.id}-button`);
+  if (tab) {
+    tab.click();
+  } else if (target && target.tagName !== 'INPUT' && !target.disabled) {
     report('select', target);
   } else if (clip && !event.target.closest('audio, a, button, .picture')) {
     clip.querySelector('[data-play]')?.click();
