@@ -7,6 +7,7 @@ about a parameter is written twice. See ``docs/adding-an-engine.md``.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -255,6 +256,12 @@ class WeightsCache(Protocol):
         """A person's own checkpoints: folders inside ``models/own`` of the data folder, by name."""
 
 
+@functools.cache
+def _installed(module: str) -> bool:
+    """Whether a module can be imported; asked of the disk once a process."""
+    return importlib.util.find_spec(module) is not None
+
+
 class Engine(ABC):
     """Everything a person can run. Subclasses set ``card`` and ``Params``, and implement the verbs.
 
@@ -289,7 +296,7 @@ class Engine(ABC):
 
     def missing(self) -> tuple[str, ...]:
         """Names of required Python modules that are not installed."""
-        return tuple(name for name in self.card.requires if importlib.util.find_spec(name) is None)
+        return tuple(name for name in self.card.requires if not _installed(name))
 
     def state_of(self, weights: Weights) -> Availability:
         """Whether one set of weights can be used now."""

@@ -201,7 +201,7 @@
     startTheme();
     look();
     new MutationObserver(look).observe(document.body, {
-      childList: true, subtree: true, attributes: true, attributeFilter: ["data-pieces", "data-job"],
+      childList: true, subtree: true, attributes: true, attributeFilter: ["data-pieces", "data-job", "src"],
     });
   }
   if (document.body) begin(); else document.addEventListener("DOMContentLoaded", begin);
