@@ -181,12 +181,9 @@ class Runner:
                 self._live.popitem(last=False)
             for old in [entry for entry in self._live.values() if entry.finished][:-KEEP_PIECES]:
                 old.pieces = []
-            if self._is_over(job_id):
+            if self.store.jobs.get(job_id).state in ENDED:
                 live.finished = True
             return live
-
-    def _is_over(self, job_id: str) -> bool:
-        return self.store.jobs.get(job_id).state in ENDED
 
     # the worker
 

@@ -199,39 +199,43 @@ def _details(parts: Parts) -> dict[str, Any]:
 def _connect_list(studio: Studio, parts: Parts) -> dict[str, Any]:
     """Search as one types, filter, page; returns the listener arguments that redraw the list."""
 
-    def redraw(selected: str, page: int | None, *filters: Any) -> list[Any]:
+    def find(selected: str, page: int | None, *filters: Any) -> list[Any]:
         with as_gradio_error():
             found = studio.clips.search(query_from(filters, int(page or 1)))
-            engines = [("Any engine", ANY), *((c.name, c.name) for c in studio.clips.engines())]
-            tags = [("Any tag", ANY)]
-            tags += [(f"{c.name} ({c.clips})", c.name) for c in studio.clips.tags()]
         many = "clip" if found.total == 1 else "clips"
         summary = f"{found.total:,} {many}, page {found.page} of {found.pages:,}"
         return [
             rows(found.rows, selected, "No clip matches. Try fewer words or filters."),
             f'<p class="facts">{summary}</p>',
             gr.update(value=found.page, maximum=found.pages, visible=found.pages > 1),
-            gr.update(choices=engines),
-            gr.update(choices=tags),
         ]
 
-    def from_start(selected: str, *filters: Any) -> list[Any]:
-        return redraw(selected, 1, *filters)
+    def redraw(selected: str, page: int | None, *filters: Any) -> list[Any]:
+        engines = [("Any engine", ANY), *((c.name, c.name) for c in studio.clips.engines())]
+        tags = [("Any tag", ANY)]
+        tags += [(f"{c.name} ({c.clips})", c.name) for c in studio.clips.tags()]
+        choices = [gr.update(choices=engines), gr.update(choices=tags)]
+        return [*find(selected, page, *filters), *choices]
 
-    outputs = [parts.listing, parts.summary, parts.page, parts.filters[1], parts.filters[2]]
+    def from_start(selected: str, *filters: Any) -> list[Any]:
+        return find(selected, 1, *filters)
+
+    # typing changes what is found, never which engines and tags there are to choose from
+    matches = [parts.listing, parts.summary, parts.page]
     for control in parts.filters:
         # Gradio's input event of a text box misses deleted and composed text; change sees all
         event = control.select if isinstance(control, gr.Dropdown) else control.change
         event(
             from_start,
             [parts.selected, *parts.filters],
-            outputs,
+            matches,
             queue=False,
             trigger_mode="multiple",
             **QUIET,
         )
-    arguments = refresher(redraw, [parts.selected, parts.page, *parts.filters], outputs)
-    parts.page.change(**arguments, trigger_mode="multiple")
+    asked = [parts.selected, parts.page, *parts.filters]
+    parts.page.change(**refresher(find, asked, matches), trigger_mode="multiple")
+    arguments = refresher(redraw, asked, [*matches, parts.filters[1], parts.filters[2]])
 
     def open_clip(selected: str, event: gr.EventData) -> list[Any]:
         with as_gradio_error():

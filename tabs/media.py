@@ -14,10 +14,9 @@ from starlette.background import BackgroundTask
 
 from engines.audio import mel_spectrogram, waveform_envelope
 from engines.studio import Studio
-from storage import ClipRow
+from storage import ClipRow, Format
 from tabs.player import PICTURE_LEFT, PICTURE_RIGHT
 
-Format = Literal["wav", "flac", "mp3", "ogg"]
 MEDIA_TYPES = {
     ".flac": "audio/flac",
     ".wav": "audio/wav",

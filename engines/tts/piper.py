@@ -20,7 +20,7 @@ from engines.tts.normalize import expand_abbreviations
 from engines.tts.onnx_noise import draw, take_noise_out
 from engines.tts.onnx_session import give_memory_back, open_session
 from engines.tts.phonemes import ESPEAK_LOCK
-from engines.tts.speech import DEFAULT, SpeechEngine, SpeechParams
+from engines.tts.speech import DEFAULT, NoiseScale, SpeechEngine, SpeechParams
 from engines.tts.text import check_speakable, in_script_of
 
 if TYPE_CHECKING:
@@ -60,14 +60,7 @@ class PiperParams(SpeechParams):
         description="Duration of every phoneme: 2 is half as fast, 0.5 twice as fast.",
         json_schema_extra={"step": 0.05},
     )
-    noise_scale: float = Field(
-        0.667,
-        ge=0,
-        le=1.5,
-        title="Noise scale",
-        description="Variation of the sound itself: 0 is flat, high values get hoarse.",
-        json_schema_extra={"step": 0.01, "advanced": True},
-    )
+    noise_scale: NoiseScale = 0.667
     noise_w_scale: float = Field(
         0.8,
         ge=0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import numpy as np
 from pydantic import Field
@@ -16,6 +16,18 @@ from engines.tts.text import check_text, chunk, clean, has_speech
 MAX_CHARS = 50_000
 CROSSFADE_S = 0.01
 DEFAULT = "default"
+
+
+NoiseScale: TypeAlias = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=1.5,
+        title="Noise scale",
+        description="Variation of the sound itself: 0 is flat, high values get hoarse.",
+        json_schema_extra={"step": 0.01, "advanced": True},
+    ),
+]
 
 
 class SpeechParams(Params):

@@ -16,7 +16,7 @@ from engines.base import Card, Choice, Device, NotReady, Seed, StudioError, Task
 from engines.tts.normalize import expand_abbreviations, normalize
 from engines.tts.onnx_session import give_memory_back
 from engines.tts.phonemes import espeak_ipa
-from engines.tts.speech import DEFAULT, SpeechEngine, SpeechParams
+from engines.tts.speech import DEFAULT, NoiseScale, SpeechEngine, SpeechParams
 from engines.tts.text import check_speakable, is_spoken
 
 FIRST = "vits-ljs"
@@ -53,14 +53,7 @@ class VitsParams(SpeechParams):
         description="2 is twice as fast.",
         json_schema_extra={"step": 0.05},
     )
-    noise_scale: float = Field(
-        0.667,
-        ge=0,
-        le=1.5,
-        title="Noise scale",
-        description="Variation of the sound itself: 0 is flat, high values get hoarse.",
-        json_schema_extra={"step": 0.01, "advanced": True},
-    )
+    noise_scale: NoiseScale = 0.667
     noise_scale_duration: float = Field(
         0.8,
         ge=0,
