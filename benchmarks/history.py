@@ -71,7 +71,8 @@ def fill(store: Store, number: int) -> None:
         )
         transaction.execute("INSERT INTO tags (name) VALUES ('keep')")
         transaction.execute(
-            "INSERT INTO clip_tags SELECT 1, number FROM clips WHERE number % 3 = 0"
+            "INSERT INTO clip_tags (tag_id, clip_number)"
+            " SELECT 1, number FROM clips WHERE number % 3 = 0"
         )
         rows = transaction.execute("SELECT * FROM clips")
         transaction.executemany(

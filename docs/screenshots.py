@@ -17,15 +17,28 @@ from playwright.sync_api import sync_playwright
 
 from engines.settings import Settings
 from engines.studio import Studio
+from storage import DatasetFilter
+from tests import tiny_musicgen
 
 ROOT = Path(__file__).parent.parent
-TABS = ("home", "speech", "history", "models", "jobs", "help")
+TABS = (
+    "home", "speech", "music", "judge", "datasets", "training", "adapters", "history", "models",
+    "jobs", "help",
+)  # fmt: skip
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 CLIPS = (
     ("piper", "The harbour was quiet in the early morning. Two boats came in with the tide."),
     ("kokoro", "Welcome to the studio. Every sound you make is kept with its settings."),
     ("kokoro", "風が強い日に、赤い風船が空へ飛んでいきました。"),
     ("piper", "Nobody spoke, and on the wall an old man counted the gulls."),
+)
+PICTURED = ("speech", "history", "music", "judge", "datasets", "training", "adapters")
+MODEL = "my-musicgen"
+PROMPTS = (
+    "calm piano with soft strings, 70 bpm",
+    "upbeat electronic dance music, 128 bpm",
+    "lo-fi hip hop, mellow, 80 bpm",
+    "acoustic guitar folk, warm",
 )
 
 
@@ -35,6 +48,36 @@ def prepare(studio: Studio) -> None:
     studio.clips.set_favorite(made[1].id, True)
     studio.clips.add_tag(made[0].id, "calm")
     studio.clips.add_tag(made[2].id, "story")
+
+
+def prepare_loop(studio: Studio) -> None:
+    """Everything between a prompt and an adapter in use, with a tiny model of random weights."""
+    from tabs.learning import lab_of
+
+    judgements = studio.store.judgements
+    for number, prompt in enumerate(PROMPTS):
+        made = studio.make(
+            "musicgen", prompt=prompt, model=MODEL, duration_s=2, variations=3, adapters=[],
+            seed=number, timeout_s=600,
+        )  # fmt: skip
+        for place, clip in enumerate(made):
+            judgements.rate(clip.id, "overall", min(5, 3 + (place + number) % 3), "Ann")
+            judgements.rate(clip.id, "overall", min(5, 3 + place), "Ben")
+        judgements.prefer(made[2].id, made[0].id, rater="Ann", strength=1 + number % 3)
+        judgements.prefer(made[2].id, made[1].id, rater="Ben", strength=2)
+    lab = lab_of(studio)
+    liked = lab.create_dataset("Liked in July", DatasetFilter(min_rating=3.5), 0.25)
+    lab.create_dataset("Pairs of July", DatasetFilter(kind="preference"), 0.25)
+    for name, changes in (("first try", {"epochs": 4}), ("longer", {"epochs": 8, "lora_r": 16})):
+        run = lab.train(
+            lab.presets()["quick"]
+            | {"name": name, "dataset": liked.id, "base": MODEL, "sample_duration_s": 1}
+            | {"sample_prompts": PROMPTS[:2], "experiment": "Summer"}
+            | changes
+        )
+        run = lab.wait_run(run.id, 1200)
+    lab.activate_adapter(run.adapter_id, 1.2)
+    lab.compare_with_base(run.adapter_id, PROMPTS[:2], [1], settings={"duration_s": 1})
 
 
 def show(page: Any, tab: str) -> None:
@@ -67,15 +110,17 @@ def main() -> None:
     everything = Path(sys.argv[2]) if "--all" in sys.argv else None
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        tiny_musicgen.make(Path(folder) / "models" / "own" / MODEL)
         with Studio(Settings(_cli_parse_args=[], data=folder, port=0)) as studio:
             demo = layout.build(studio)
             prepare(studio)
+            prepare_loop(studio)
             with server.serving(studio, demo, **layout.page_kwargs()) as address:
                 page = browser.new_page(viewport={"width": 1440, "height": 900})
                 page.goto(address)
                 page.wait_for_selector("#tab-speech-button")
                 speak(page)
-                for tab in ("speech", "history"):
+                for tab in PICTURED:
                     show(page, tab)
                     page.screenshot(path=ROOT / "docs" / "images" / f"{tab}.png")
                 for width in (1440, 1024, 768) if everything else ():

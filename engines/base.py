@@ -185,7 +185,10 @@ class Clip:
     """A sound that an engine made, not yet stored.
 
     ``samples`` is float32, shape ``(T,)`` or ``(C, T)``, nominally within [-1, 1]; ``text`` is what
-    was spoken, sung or asked for; ``revision`` names the weights that made it.
+    was spoken, sung or asked for; ``revision`` names the weights that made it. ``settings`` are the
+    parameters, where they differ from the job's, that make this very clip again, such as the seed
+    of one of several variations. ``adapter`` is the id of the adapter in use, several joined by
+    " + ", and ``adapter_scale`` the scale of the first.
     """
 
     samples: np.ndarray
@@ -193,6 +196,9 @@ class Clip:
     text: str = ""
     title: str = ""
     revision: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    adapter: str = ""
+    adapter_scale: float | None = None
 
 
 @dataclass
@@ -219,7 +225,7 @@ class Job(Protocol):
         """Hand over the next finished piece, float32 ``(T,)`` or ``(C, T)``.
 
         Pieces can be heard at once and are kept if the job is cancelled or the process dies. The
-        pieces of a job, joined, are a prefix of the clip that ``run`` returns.
+        pieces since the last clip that ``run`` yielded, joined, are a prefix of the next one.
         """
 
     def rng(self, *key: int) -> np.random.Generator:
@@ -243,6 +249,21 @@ class Device(Protocol):
     def threads(self) -> int: ...
 
 
+@dataclass(frozen=True)
+class Adapter:
+    """A registered LoRA adapter: ``folder`` holds a PEFT checkpoint trained on the weights ``base``.
+
+    ``active`` adapters are preselected with ``scale`` wherever their base is used.
+    """
+
+    id: str
+    title: str
+    base: str
+    folder: Path
+    active: bool = False
+    scale: float = 1.0
+
+
 class WeightsCache(Protocol):
     """Where weights are found once downloaded."""
 
@@ -254,6 +275,9 @@ class WeightsCache(Protocol):
 
     def own(self) -> dict[str, Path]:
         """A person's own checkpoints: folders inside ``models/own`` of the data folder, by name."""
+
+    def adapters(self) -> Sequence[Adapter]:
+        """The registered adapters that are not archived."""
 
 
 @functools.cache
@@ -316,8 +340,9 @@ class Engine(ABC):
                 return state
         return Availability.READY
 
-    def memory_mb(self, dtype: str) -> int:
-        """Memory in MiB that the engine needs once loaded, for the runtime's budget."""
+    def memory_mb(self, dtype: str, params: AnyParams | None = None) -> int:
+        """Memory in MiB that the engine needs once loaded, for the runtime's budget; engines with
+        weights of different sizes look at those that ``params`` asks for."""
         needs = self.card.memory_mb
         return needs.get(dtype) or max(needs.values(), default=0)
 

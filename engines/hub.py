@@ -6,12 +6,12 @@ import errno
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from engines.base import NotReady, StudioError, Weights
+from engines.base import Adapter, NotReady, StudioError, Weights
 
 OWN = "own"
 Progress = Callable[[float, float, str], None]
@@ -25,9 +25,15 @@ class Hub:
     behind a person's back.
     """
 
-    def __init__(self, root: Path, timeout_s: float = 8.0):
+    def __init__(
+        self,
+        root: Path,
+        timeout_s: float = 8.0,
+        adapters: Callable[[], Sequence[Adapter]] = tuple,
+    ):
         self.root = root
         self.timeout_s = timeout_s
+        self.adapters = adapters  # the register of adapters is the store's
 
     def path(self, weights: Weights) -> Path | None:
         """The local snapshot folder that holds every file of ``weights``, or None."""

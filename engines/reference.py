@@ -88,7 +88,7 @@ def _parameters(shown: Sequence[Knob]) -> str:
 def _default(knob: Knob) -> str:
     if knob.required:
         return "*required*"
-    return "" if knob.default in (None, "") else f"`{_plain(knob.default)}`"
+    return "" if knob.default in (None, "", []) else f"`{_plain(knob.default)}`"
 
 
 def _bounds(knob: Knob) -> str:

@@ -21,6 +21,7 @@ from engines.hub import Hub
 from engines.jobs import JobContext, Live, Partial
 from engines.knobs import knobs, parse, plain
 from engines.logs import current_job
+from engines.prompts import PromptParams, render_prompt
 from engines.registry import Registry
 from engines.runtime import Runtime, is_out_of_memory
 from engines.settings import VERSION
@@ -305,7 +306,8 @@ class Runner:
             self.store.jobs.update(job.id, report=report)
             return
         for clip in [result] if isinstance(result, Clip) else result:
-            self._add_clip(job, clip, plain(params), self._parents(params))
+            self._add_clip(job, clip, plain(params) | dict(clip.settings), self._parents(params))
+            Partial(self.work / job.id).remove()
 
     def _add_clip(
         self,
@@ -332,6 +334,8 @@ class Runner:
             job_id=job.id,
             partial=partial,
             app_version=VERSION,
+            adapter=clip.adapter,
+            adapter_scale=clip.adapter_scale,
         )
         made = self.store.jobs.get(job.id).clip_ids
         self.store.jobs.update(job.id, clip_ids=(*made, row.id))
@@ -347,13 +351,23 @@ class Runner:
                 found += [parent.id] if parent else []
         return found
 
+    def _asked(self, job: JobRow) -> str:
+        """What a job was asked for, in the words that its clips have as their text."""
+        try:
+            params = parse(self.registry.get(job.engine).Params, job.settings)
+        except StudioError:  # of an engine that is gone or has changed since
+            params = None
+        if isinstance(params, PromptParams):
+            return render_prompt(params)
+        return str(job.settings.get("text", job.settings.get("prompt", "")))
+
     def _keep_partial(self, job: JobRow) -> None:
         """Store what an unfinished job had made as a clip marked partial; never raises."""
         partial = Partial(self.work / job.id)
         try:
             found = partial.read()
             if found is not None:
-                text = str(job.settings.get("text", job.settings.get("prompt", "")))
+                text = self._asked(job)
                 clip = Clip(*found, text=text, title=_title(text))
                 self._add_clip(job, clip, dict(job.settings), [], partial=True)
             partial.remove()

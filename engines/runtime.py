@@ -143,9 +143,10 @@ class Runtime:
         with self._running:
             self._busy = engine_id
             try:
-                self._make_room(engine)
+                self._make_room(engine, params)
                 # registered before loading, so that a load that fails half-way is unloaded too
-                entry = Loaded(engine, engine.memory_mb(self.dtype), self._clock())
+                need = engine.memory_mb(self.dtype, params)
+                entry = Loaded(engine, need, self._clock())
                 with self._lock:
                     entry = self._loaded.setdefault(engine_id, entry)
                 engine.load(self, params)
@@ -155,10 +156,10 @@ class Runtime:
                     self._loaded[engine_id].last_used = self._clock()
                 self._busy = ""
 
-    def _make_room(self, engine: Engine) -> None:
+    def _make_room(self, engine: Engine, params: Params | None) -> None:
         if engine.card.id in self._loaded:
             return
-        need = engine.memory_mb(self.dtype) * MB
+        need = engine.memory_mb(self.dtype, params) * MB
         budget = self.memory().budget
         if need > budget:
             raise StudioError(

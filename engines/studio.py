@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engines.base import Availability, Engine, NotReady, StudioError, Task, Weights
+from engines import sounds
+from engines.base import (
+    Adapter,
+    Availability,
+    Engine,
+    NotReady,
+    Params,
+    StudioError,
+    Task,
+    Weights,
+)
 from engines.hub import Hub
+from engines.judging import Judging
 from engines.knobs import Kind, knobs, parse, plain
+from engines.prompts import PromptParams, attributes_of, render_prompt, vocabulary
 from engines.registry import Registry
 from engines.runner import Runner, Update, draw_seed
 from engines.runtime import Memory, Runtime
 from engines.settings import Settings
-from storage import ClipRow, JobRow, Store
+from storage import ClipRow, JobRow, PromptRow, Store
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +56,18 @@ class Studio:
     def __init__(self, settings: Settings):
         self.settings = settings
         self.store = Store.open(settings.data)
-        self.hub = Hub(self.store.folder("models"), settings.hub_timeout_s)
+        self.hub = Hub(self.store.folder("models"), settings.hub_timeout_s, self.adapters)
         self.registry = Registry(self.hub)
         self.runtime = Runtime(settings)
         self.runner = Runner(self.store, self.registry, self.runtime, self.hub)
         self.clips = self.store.clips
         self.jobs = self.store.jobs
         self.presets = self.store.presets
+        self.judging = Judging(self.store)
+        self.prompts = self.store.prompts
+        self.templates = self.store.templates
+        self.templates.seed(vocabulary()["templates"])
+        self._at_close: list[Callable[[], None]] = []
 
     def start(self) -> Studio:
         """Discover engines, recover from a crash, start the workers."""
@@ -58,8 +75,14 @@ class Studio:
         self.runner.start()
         return self
 
+    def at_close(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when the studio closes, before its workers and its store do."""
+        self._at_close.append(callback)
+
     def close(self) -> None:
         """Stop the workers, unload all engines, close the store."""
+        while self._at_close:
+            self._at_close.pop()()
         self.runner.stop()
         self.runtime.unload_all()
         self.store.close()
@@ -88,23 +111,48 @@ class Studio:
             for weights in engine.weights()
         ]
 
+    def adapters(self) -> list[Adapter]:
+        """The registered adapters that are not archived."""
+        folder = self.store.data_dir
+        return [
+            Adapter(
+                row.id, row.label, row.base, self.store.data_dir / row.folder, row.active, row.scale
+            )
+            for row in self.store.adapters.list()
+        ]
+
     # making
 
     def resolve(self, engine_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """Complete, valid settings for a run: defaults filled in, the seed drawn.
+
+        Where adapters can be used and none are named, those that are active for these weights are;
+        an empty list means none.
 
         Raises ``InvalidParams`` with a message for each wrong field, ``NotReady`` when something must
         be downloaded or installed first, ``StudioError`` for what the engine itself refuses.
         """
         engine = self.engine(engine_id)
         params = parse(engine.Params, values)
-        self._require(engine, engine.weights_for(params))
+        weights = engine.weights_for(params)
+        self._require(engine, weights)
+        if "adapters" in engine.Params.model_fields and "adapters" not in values:
+            active = self._active_adapters(engine, weights)
+            params = parse(engine.Params, {**values, "adapters": active})
         engine.check(params)
         settings = plain(params)
         for knob in knobs(engine.Params):
             if knob.kind is Kind.SEED and settings[knob.name] == -1:
                 settings[knob.name] = draw_seed()
         return settings
+
+    def _active_adapters(self, engine: Engine, weights: Weights | None) -> list[str]:
+        """The active adapters of these weights with their scales, as the parameter takes them."""
+        knob = next(knob for knob in knobs(engine.Params) if knob.name == "adapters")
+        base = weights.id if weights else ""
+        fitting = [adapter for adapter in engine.cache.adapters() if adapter.base == base]
+        active = [f"{each.id}@{each.scale:g}" for each in fitting if each.active]
+        return active[: knob.max_length]
 
     def _require(self, engine: Engine, weights: Weights | None) -> None:
         missing = engine.missing()
@@ -114,17 +162,54 @@ class Studio:
             )
         if weights is None or engine.state_of(weights) is Availability.READY:
             return
+        named_by = next(
+            (
+                knob.name
+                for knob in knobs(engine.Params)
+                if any(choice.value == weights.id for choice in engine.choices(knob.name))
+            ),
+            None,
+        )
         if not weights.repo:
-            raise NotReady(f"{weights.title} has no published weights; train it first.")
+            raise NotReady(f"{weights.title} has no published weights; train it first.", named_by)
         size = f" ({weights.size_bytes / 1e6:,.0f} MB)" if weights.size_bytes else ""
         raise NotReady(
             f"{weights.title} is not on this machine yet. Download it in Models{size}, "
-            f"or with the endpoint /download (engine {engine.card.id!r}, weights {weights.id!r})."
+            f"or with the endpoint /download (engine {engine.card.id!r}, weights {weights.id!r}).",
+            named_by,
         )
 
     def submit(self, engine_id: str, values: Mapping[str, Any], owner: str = "") -> JobRow:
-        """Queue a run with ``values`` (any parameter left out has its default)."""
-        return self.runner.submit("run", engine_id, self.resolve(engine_id, values), owner)
+        """Queue a run with ``values`` (any parameter left out has its default).
+
+        Sounds from outside become clips first, so that what they were used for can be made again;
+        a prompt goes into the history of prompts.
+        """
+        engine, settings = self.engine(engine_id), self.resolve(engine_id, values)
+        settings = sounds.kept(self.store, engine, settings)
+        job = self.runner.submit("run", engine_id, settings, owner)
+        self._remember(parse(engine.Params, settings))
+        return job
+
+    def _remember(self, params: Params) -> None:
+        if isinstance(params, PromptParams):
+            self.keep_prompt(params)
+
+    @staticmethod
+    def prompt_words() -> dict[str, Any]:
+        """Styles, moods, energies and keys to choose from, and instruments by group."""
+        return {name: words for name, words in vocabulary().items() if name != "templates"}
+
+    @staticmethod
+    def prompt(text: str, attributes: Mapping[str, Any] | None = None) -> PromptParams:
+        """A prompt from its text and attributes; raises ``InvalidParams`` for what is wrong."""
+        params = parse(PromptParams, {"prompt": text, **(attributes or {})})
+        assert isinstance(params, PromptParams)
+        return params
+
+    def keep_prompt(self, prompt: PromptParams) -> PromptRow:
+        """Put a prompt into the history, or count one more use of it."""
+        return self.prompts.add(prompt.prompt, attributes_of(prompt), render_prompt(prompt))
 
     def load(self, engine_id: str) -> JobRow:
         """Queue the loading of an engine."""
@@ -211,6 +296,9 @@ class Studio:
         dropped = sorted(set(settings) - known)
         values = {name: value for name, value in settings.items() if name in known}
         missing = f"This version has no {', '.join(dropped)}." if dropped else ""
+        values, gone = sounds.found(self.store, engine, values)
+        if gone:
+            missing = f"{missing} The sound of {', '.join(gone)} is not here.".strip()
         return Restored(engine_id, values, missing)
 
     # the whole

@@ -9,18 +9,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storage.adapters import AdapterRow, Adapters, AdapterSource
 from storage.clip_rows import ClipPage, ClipRow, Count, Lineage
 from storage.clips import Clips
 from storage.coding import Format
+from storage.dataset_filter import DatasetFilter, DatasetKind
+from storage.datasets import (
+    DatasetCount,
+    DatasetItem,
+    DatasetRow,
+    Datasets,
+    NewItem,
+    Removal,
+    Split,
+)
 from storage.db import Database
 from storage.embedded import Embedded, read_tags
 from storage.errors import DamagedDatabase, DiskFull, NotFound, StorageError, translated
 from storage.files import AudioFiles, Stored, resolve_under
 from storage.jobs import JobRow, Jobs, JobState
+from storage.judgements import (
+    Criterion,
+    Feedback,
+    FeedbackStats,
+    Judgements,
+    MarkRow,
+    PreferenceRow,
+    RatingRow,
+)
+from storage.listening import Role, Stimulus, TestKind, TestRow, Tests, TrialRow, VoteRow
 from storage.lock import lock_folder
 from storage.presets import Preset, Presets
+from storage.prompts import PromptPage, PromptRow, Prompts
+from storage.runs import ExperimentRow, RunRow, Runs, RunState
 from storage.search import ClipQuery, Sort
 from storage.settings import Settings
+from storage.templates import TemplateRow, Templates
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -29,29 +53,64 @@ FOLDERS = ("audio", "adapters", "datasets", "runs", "models", "cache", "work", "
 DATABASE = "studio.db"
 
 __all__ = [
+    "AdapterRow",
+    "AdapterSource",
+    "Adapters",
     "AudioFiles",
     "ClipPage",
     "ClipQuery",
     "ClipRow",
     "Clips",
     "Count",
+    "Criterion",
     "DamagedDatabase",
     "Database",
+    "DatasetCount",
+    "DatasetFilter",
+    "DatasetItem",
+    "DatasetKind",
+    "DatasetRow",
+    "Datasets",
     "DiskFull",
     "Embedded",
+    "ExperimentRow",
+    "Feedback",
+    "FeedbackStats",
     "Format",
     "JobRow",
     "JobState",
     "Jobs",
+    "Judgements",
     "Lineage",
+    "MarkRow",
+    "NewItem",
     "NotFound",
+    "PreferenceRow",
     "Preset",
     "Presets",
+    "PromptPage",
+    "PromptRow",
+    "Prompts",
+    "RatingRow",
+    "Removal",
+    "Role",
+    "RunRow",
+    "RunState",
+    "Runs",
     "Settings",
     "Sort",
+    "Split",
+    "Stimulus",
     "StorageError",
     "Store",
     "Stored",
+    "TemplateRow",
+    "Templates",
+    "TestKind",
+    "TestRow",
+    "Tests",
+    "TrialRow",
+    "VoteRow",
     "read_tags",
     "resolve_under",
 ]
@@ -68,6 +127,13 @@ class Store:
     jobs: Jobs
     presets: Presets
     settings: Settings
+    prompts: Prompts
+    templates: Templates
+    judgements: Judgements
+    tests: Tests
+    datasets: Datasets
+    adapters: Adapters
+    runs: Runs
     _lock: BaseFileLock
 
     @classmethod
@@ -89,7 +155,23 @@ class Store:
             raise
         files = AudioFiles(folder / "audio")
         clips = Clips(db, files)
-        store = cls(folder, db, files, clips, Jobs(db), Presets(db), Settings(db), lock)
+        store = cls(
+            folder,
+            db,
+            files,
+            clips,
+            Jobs(db),
+            Presets(db),
+            Settings(db),
+            Prompts(db),
+            Templates(db),
+            Judgements(db, clips),
+            Tests(db),
+            Datasets(db, files),
+            Adapters(db),
+            Runs(db),
+            lock,
+        )
         try:
             with translated(folder):
                 files.remove_unfinished()

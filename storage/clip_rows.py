@@ -11,6 +11,7 @@ from typing import Any
 
 from storage.db import Database, clean
 from storage.embedded import Embedded
+from storage.errors import NotFound
 from storage.search import Facet, facet, words
 
 
@@ -104,6 +105,14 @@ DESCENDANTS = """
     SELECT number FROM found ORDER BY number
 """
 
+# Whether a row of ``clips`` must outlive its deletion, because something refers to its sound.
+HELD = """(EXISTS (SELECT 1 FROM dataset_items WHERE clip_number = clips.number)
+    OR EXISTS (SELECT 1 FROM dataset_items WHERE rejected_number = clips.number)
+    OR EXISTS (SELECT 1 FROM stimuli WHERE clip_number = clips.number)
+    OR EXISTS (SELECT 1 FROM adapter_clips WHERE clip_number = clips.number))"""
+
+HELD_ROWS = ROWS.replace("deleted IS NULL", f"(deleted IS NULL OR {HELD})")
+
 BOOLEANS = ("favorite", "partial")
 LISTS = ("tags", "parents")
 
@@ -119,6 +128,20 @@ def to_row(row: sqlite3.Row, audio: Path) -> ClipRow:
     for name in LISTS:
         values[name] = tuple(json.loads(values[name]))
     return ClipRow(**values)
+
+
+def clip_numbers(database: Database, ids: Sequence[str]) -> list[int]:
+    """Numbers of clips that are not deleted, in this order. Raises ``NotFound`` for the first other."""
+    rows = database.query(
+        "SELECT id, number FROM clips WHERE deleted IS NULL"
+        " AND id IN (SELECT value FROM json_each(?))",
+        [json.dumps(list(ids))],
+    )
+    numbers = {row["id"]: row["number"] for row in rows}
+    for id in ids:
+        if id not in numbers:
+            raise NotFound(f"There is no clip {id}; it may have been deleted.")
+    return [numbers[id] for id in ids]
 
 
 def columns_of(tags: Embedded) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from storage import search
 from storage.clip_rows import (
+    HELD,
+    HELD_ROWS,
     ROWS,
     ClipPage,
     ClipRow,
     Count,
     Lineage,
+    clip_numbers,
     columns_of,
     insert_words,
     lineage_numbers,
@@ -28,11 +30,10 @@ from storage.errors import NotFound, StorageError
 from storage.files import AudioFiles, Stored
 from storage.ids import new_id, utc_now
 from storage.search import ClipQuery
+from storage.tags import attach, detach
 
 if TYPE_CHECKING:
     import numpy as np
-
-MAX_TAG_LENGTH = 100
 
 
 class Clips:
@@ -118,7 +119,7 @@ class Clips:
         }
         names = ", ".join(columns)
         marks = ", ".join(f":{name}" for name in columns)
-        with self._changed() as transaction:
+        with self.changed() as transaction:
             cursor = transaction.execute(f"INSERT INTO clips ({names}) VALUES ({marks})", columns)
             number = cursor.lastrowid
             assert number is not None
@@ -134,6 +135,23 @@ class Clips:
     def get(self, id: str) -> ClipRow:
         """The clip with this id."""
         return self._rows([self._number(id)])[0]
+
+    def some(self, ids: Iterable[str]) -> list[ClipRow]:
+        """Those of these clips that are there, in the order of creation."""
+        rows = self._database.query(
+            "SELECT number FROM clips WHERE deleted IS NULL"
+            " AND id IN (SELECT value FROM json_each(?)) ORDER BY number",
+            [json.dumps(list(ids))],
+        )
+        return self._rows([row["number"] for row in rows])
+
+    def held(self, id: str) -> ClipRow:
+        """The clip with this id, even a deleted one that a test, dataset or adapter still needs."""
+        found = self._database.query("SELECT number FROM clips WHERE id = ?", [id])
+        rows = self._database.query(HELD_ROWS, [json.dumps([row[0] for row in found])])
+        if not rows:
+            raise NotFound(f"There is no clip {id}; it may have been deleted.")
+        return to_row(rows[0], self._files.root)
 
     def find_by_hash(self, hash: str) -> ClipRow | None:
         """The newest clip whose file has this content, or None."""
@@ -217,28 +235,17 @@ class Clips:
 
     def add_tag(self, id: str, tag: str) -> ClipRow:
         """Add a tag; upper and lower case are the same tag. Raises ``StorageError`` if empty."""
-        name = " ".join(unicodedata.normalize("NFC", clean(tag)).split())
-        if not name or len(name) > MAX_TAG_LENGTH:
-            raise StorageError(f"A tag has 1 to {MAX_TAG_LENGTH} characters, not {len(name)}.")
-        with self._changed() as transaction:
+        with self.changed() as transaction:
             number = self._number(id)
-            transaction.execute("INSERT OR IGNORE INTO tags (name) VALUES (?)", [name])
-            transaction.execute(
-                "INSERT OR IGNORE INTO clip_tags SELECT id, ? FROM tags WHERE name = ?",
-                [number, name],
-            )
+            attach(transaction, number, tag)
             insert_words(transaction, [number])
         return self.get(id)
 
     def remove_tag(self, id: str, tag: str) -> ClipRow:
-        """Remove a tag from this clip; does nothing when the clip does not have it."""
-        with self._changed() as transaction:
+        """Remove a tag and everybody's marks with it; does nothing when the clip has it not."""
+        with self.changed() as transaction:
             number = self._number(id)
-            transaction.execute(
-                "DELETE FROM clip_tags WHERE clip_number = ? AND tag_id ="
-                " (SELECT id FROM tags WHERE name = ?)",
-                [number, " ".join(tag.split())],
-            )
+            detach(transaction, number, tag)
             insert_words(transaction, [number])
         return self.get(id)
 
@@ -248,11 +255,11 @@ class Clips:
         """Delete clips and return the token that ``undelete`` takes until ``purge`` is called.
 
         Rows go first and files after, so that a clip that can be seen always has its file. A file
-        stays in place while another clip uses it.
+        stays in place while another clip uses it, or a dataset, a test or an adapter.
         """
         token = new_id()
         with self._database.write_lock:
-            with self._changed() as transaction:
+            with self.changed() as transaction:
                 marked = transaction.execute(
                     "UPDATE clips SET deleted = ? WHERE deleted IS NULL"
                     " AND id IN (SELECT value FROM json_each(?))",
@@ -280,18 +287,24 @@ class Clips:
                 raise NotFound("This deletion can no longer be undone.")
             for file in self._deleted_files(token):
                 self._files.undiscard(file)
-            with self._changed() as transaction:
+            with self.changed() as transaction:
                 transaction.execute("UPDATE clips SET deleted = NULL WHERE deleted = ?", [token])
                 insert_words(transaction, [row["number"] for row in rows])
         return [row["id"] for row in rows]
 
     def purge(self, token: str | None = None) -> int:
-        """End one deletion for good, or all of them; returns how many clips are gone."""
+        """End one deletion for good, or all of them; returns how many clips are gone.
+
+        Clips that belong to a dataset, a test or an adapter stay hidden, row and file, until that
+        is gone too.
+        """
         chosen, parameters = ("deleted = ?", [token]) if token else ("deleted IS NOT NULL", [])
         with self._database.write_lock:
             files = self._deleted_files(token)
-            with self._changed() as transaction:
-                gone = transaction.execute(f"DELETE FROM clips WHERE {chosen}", parameters).rowcount
+            with self.changed() as transaction:
+                gone = transaction.execute(
+                    f"DELETE FROM clips WHERE {chosen} AND NOT {HELD}", parameters
+                ).rowcount
                 transaction.execute(
                     "DELETE FROM tags WHERE id NOT IN (SELECT tag_id FROM clip_tags)"
                 )
@@ -306,8 +319,8 @@ class Clips:
     # shared
 
     @contextmanager
-    def _changed(self) -> Iterator[sqlite3.Connection]:
-        """A transaction after which matches are counted anew."""
+    def changed(self) -> Iterator[sqlite3.Connection]:
+        """A transaction for what searches see: after it, matches are counted anew."""
         with self._database.write() as transaction:
             yield transaction
         self._totals = {}
@@ -322,8 +335,8 @@ class Clips:
         return [hashes[id] for id in ids if id in hashes]
 
     def _is_used(self, file: str, deleted_too: bool = False) -> bool:
-        """Whether a clip that is not deleted, or any at all, has this file."""
-        condition = "" if deleted_too else "AND deleted IS NULL"
+        """Whether a clip that is not deleted or is held, or any at all, has this file."""
+        condition = "" if deleted_too else f"AND (deleted IS NULL OR {HELD})"
         sql = f"SELECT 1 FROM clips WHERE file = ? {condition} LIMIT 1"
         return bool(self._database.query(sql, [file]))
 
@@ -334,19 +347,14 @@ class Clips:
         return [row["file"] for row in rows]
 
     def _set(self, id: str, column: str, value: str | bool) -> ClipRow:
-        with self._changed() as transaction:
+        with self.changed() as transaction:
             number = self._number(id)
             transaction.execute(f"UPDATE clips SET {column} = ? WHERE number = ?", [value, number])
             insert_words(transaction, [number])
         return self.get(id)
 
     def _number(self, id: str) -> int:
-        rows = self._database.query(
-            "SELECT number FROM clips WHERE id = ? AND deleted IS NULL", [id]
-        )
-        if not rows:
-            raise NotFound(f"There is no clip {id}; it may have been deleted.")
-        return rows[0][0]
+        return clip_numbers(self._database, [id])[0]
 
     def _rows(self, numbers: Sequence[int]) -> list[ClipRow]:
         """The clips with these numbers, in this order."""

@@ -6,11 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from storage.db import Database, clean
-from storage.errors import NotFound, StorageError
+from storage.checks import proper_name
+from storage.db import Database
+from storage.errors import NotFound
 from storage.ids import utc_now
-
-MAX_NAME_LENGTH = 100
 
 
 @dataclass(frozen=True)
@@ -31,11 +30,7 @@ class Presets:
 
     def save(self, engine: str, name: str, settings: dict[str, Any]) -> Preset:
         """Store settings under a name; a preset of the same name is replaced."""
-        name = " ".join(clean(name).split())
-        if not name or len(name) > MAX_NAME_LENGTH:
-            raise StorageError(
-                f"The name of a preset has 1 to {MAX_NAME_LENGTH} characters, not {len(name)}."
-            )
+        name = proper_name("a preset", name)
         with self._database.write() as transaction:
             transaction.execute(
                 "INSERT OR REPLACE INTO presets (engine, name, settings, updated_at)"

@@ -203,8 +203,8 @@ def _facets(query: ClipQuery) -> list[str]:
 def _ranges(query: ClipQuery) -> tuple[list[str], list[Any]]:
     """Conditions on dates and durations, and their parameters."""
     candidates = (
-        ("created_at >= ?", _moment(query.created_from)),
-        ("created_at < ?", _moment(query.created_to, after=True)),
+        ("created_at >= ?", moment(query.created_from)),
+        ("created_at < ?", moment(query.created_to, after=True)),
         ("duration_s >= ?", query.duration_min_s),
         ("duration_s <= ?", query.duration_max_s),
     )
@@ -212,7 +212,7 @@ def _ranges(query: ClipQuery) -> tuple[list[str], list[Any]]:
     return [condition for condition, _ in chosen], [value for _, value in chosen]
 
 
-def _moment(when: date | None, after: bool = False) -> str | None:
+def moment(when: date | None, after: bool = False) -> str | None:
     """The first moment of ``when`` as stored in ``created_at``; ``after``: the one just past it."""
     if when is None:
         return None

@@ -11,12 +11,28 @@ from collections.abc import Callable
 from typing import Any
 
 from engines.studio import Studio
+from tabs.api_adapters import AdapterEndpoints
 from tabs.api_clips import ClipEndpoints
 from tabs.api_engines import EngineEndpoints, PresetEndpoints
 from tabs.api_jobs import JobEndpoints, MakeEndpoints, engine_endpoint
+from tabs.api_judging import JudgingEndpoints, ListeningEndpoints
+from tabs.api_learning import DatasetEndpoints, TrainingEndpoints
+from tabs.api_prompts import PromptEndpoints
 from tabs.endpoint import checked, publish
 
-GROUPS = (MakeEndpoints, JobEndpoints, ClipEndpoints, EngineEndpoints, PresetEndpoints)
+GROUPS = (
+    MakeEndpoints,
+    JobEndpoints,
+    ClipEndpoints,
+    EngineEndpoints,
+    PresetEndpoints,
+    PromptEndpoints,
+    JudgingEndpoints,
+    ListeningEndpoints,
+    DatasetEndpoints,
+    TrainingEndpoints,
+    AdapterEndpoints,
+)
 
 
 def build(studio: Studio) -> list[str]:

@@ -204,8 +204,9 @@ def _parameter(knob: Knob) -> inspect.Parameter:
         Kind.INTEGER: int,
         Kind.NUMBER: float,
         Kind.BOOLEAN: bool,
+        Kind.LIST: list[str],
     }.get(knob.kind, str)
-    if knob.choices:
+    if knob.choices and knob.kind is not Kind.LIST:
         annotation = Literal[knob.choices]
     if not knob.required and knob.default is None:
         annotation = annotation | None

@@ -31,6 +31,7 @@ SORTS = {
     "Loudest first": (Sort.LOUDNESS, True),
 }
 ANY = ""
+CONTINUE = "continue_from"  # the parameter of engines that can go on from a sound
 SELECT_JS = """
 element.addEventListener('click', (event) => {
   const row = event.target.closest('[data-clip]');
@@ -88,6 +89,7 @@ class Parts:
     notes: Any = None
     favorite: Any = None
     settings: Any = None
+    go_on: Any = None
     undo_row: Any = None
     undo_text: Any = None
     token: Any = None
@@ -97,7 +99,7 @@ class Parts:
         """What ``details`` updates."""
         return [
             self.selected, self.detail, self.editor, self.title, self.tags, self.notes,
-            self.favorite, self.settings,
+            self.favorite, self.settings, self.go_on,
         ]  # fmt: skip
 
 
@@ -174,6 +176,9 @@ def _details(parts: Parts) -> dict[str, Any]:
         with gr.Row():
             buttons["reuse"] = gr.Button(
                 "Use these settings again", size="sm", variant="primary", elem_id="history-reuse"
+            )
+            parts.go_on = gr.Button(
+                "Continue from here", size="sm", visible=False, elem_id="history-continue"
             )
             parts.favorite = gr.Button("☆ Favourite", size="sm", elem_id="history-favorite")
             buttons["delete"] = gr.Button(
@@ -265,7 +270,14 @@ def details(studio: Studio, clip_id: str) -> list[Any]:
         clip.notes,
         "★ Favourite" if clip.favorite else "☆ Favourite",
         made_of(studio, clip),
+        gr.update(visible=can_go_on(studio, clip)),
     ]
+
+
+def can_go_on(studio: Studio, clip: ClipRow) -> bool:
+    """Whether the engine that made a clip can go on from a sound."""
+    engine = next((each for each in studio.engines() if each.card.id == clip.engine), None)
+    return engine is not None and CONTINUE in engine.Params.model_fields
 
 
 def made_of(studio: Studio, clip: ClipRow) -> str:
@@ -393,6 +405,12 @@ def _connect_reuse(
         with as_gradio_error():
             return fill(studio.settings_of(clip_id))
 
+    def go_on(clip_id: str) -> list[Any]:
+        with as_gradio_error():
+            found = studio.settings_of(clip_id)
+            start = {CONTINUE: str(studio.clip(clip_id).path)}
+            return fill(Restored(found.engine, found.settings | start, found.missing))
+
     def restore(path: str) -> list[Any]:
         with as_gradio_error():
             updates = fill(studio.restore(Path(path)))
@@ -400,4 +418,5 @@ def _connect_reuse(
         return updates
 
     buttons["reuse"].click(reuse, parts.selected, outputs, **QUIET)
+    parts.go_on.click(go_on, parts.selected, outputs, **QUIET)
     buttons["restore"].upload(restore, buttons["restore"], outputs, **QUIET)

@@ -31,6 +31,7 @@ class Way:
 
 WAYS = {
     Task.TTS: Way("speech", "Speech", "Type a text, choose a voice, hear it while it is made."),
+    Task.MUSIC: Way("music", "Music", "Describe the music, compare variations, keep the best."),
 }
 WELCOME = (
     "New here? Open Speech, keep the text that is there, press Generate. What you make stays in "

@@ -10,7 +10,21 @@ import gradio as gr
 from engines.base import Task
 from engines.settings import VERSION
 from engines.studio import Studio
-from tabs import api, help, history, home, jobs, models, shortcuts, speech, task
+from tabs import (
+    api,
+    help,
+    history,
+    home,
+    jobs,
+    judge,
+    loop,
+    models,
+    music,
+    rater,
+    shortcuts,
+    speech,
+    task,
+)
 
 HERE = Path(__file__).parent
 FONTS = ["Inter", "system-ui", "Segoe UI", "Roboto", "Noto Sans", "Noto Sans CJK JP", "sans-serif"]
@@ -55,12 +69,12 @@ def theme() -> gr.themes.Base:
 
 
 def page_kwargs() -> dict[str, Any]:
-    """Theme, styles and script for ``gr.mount_gradio_app``."""
-    script = (HERE / "studio.js").read_text(encoding="utf-8")
+    """Theme, styles and scripts for ``gr.mount_gradio_app``: every .css and .js file of this folder."""
+    script = "\n".join(path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*.js")))
     script = script.replace("__SHORTCUTS__", shortcuts.as_json())
     return {
         "theme": theme(),
-        "css_paths": [HERE / "studio.css"],
+        "css_paths": sorted(HERE.glob("*.css")),
         "head": f"<script>{script}</script>",
     }
 
@@ -74,15 +88,30 @@ def build(studio: Studio) -> gr.Blocks:
         delete_cache=(3600, 86400),  # look each hour for uploads and exports older than a day
     ) as demo:
         gr.HTML(HEADER, apply_default_css=False)
-        last_speech = task.memory(Task.TTS)
+        last_speech, last_music = task.memory(Task.TTS), task.memory(Task.MUSIC)
+        who, who_mirror = rater.memory(), rater.mirror()
+        makers: dict[str, tuple[str, task.TaskTab]] = {}
         with gr.Tabs(elem_id="studio-tabs", selected="home") as tabs:
             with gr.Tab("Home", id="home", elem_id="tab-home") as tab:
                 home_page = home.build(studio, tabs)
                 tab.select(**home_page.refresh)
             with gr.Tab("Speech", id="speech", elem_id="tab-speech"):
-                speech_tab, speech_results = speech.build(studio, last_speech)
+                speech_tab, speech_results = speech.build(studio, last_speech, who)
+                makers["tts"] = ("speech", speech_tab)
+            if studio.engines(Task.MUSIC):
+                with gr.Tab("Music", id="music", elem_id="tab-music") as tab:
+                    music_page = music.build(studio, last_music, who)
+                    makers["music"] = ("music", music_page.tab)
+                    for page in music_page.pages:
+                        tab.select(**page.refresh)
+                music_page.results.on_load(studio, demo)
+            with gr.Tab("Judge", id="judge", elem_id="tab-judge") as tab:
+                judge_page = judge.build(studio, who, who_mirror)
+                for page in judge_page.pages:
+                    tab.select(**page.refresh)
+            loop.build(studio, tabs)
             with gr.Tab("History", id="history", elem_id="tab-history") as tab:
-                history_page = history.build(studio, tabs, {"tts": ("speech", speech_tab)})
+                history_page = history.build(studio, tabs, makers)
                 tab.select(**history_page.refresh)
             with gr.Tab("Models", id="models", elem_id="tab-models") as tab:
                 models_page = models.build(studio)
@@ -93,6 +122,7 @@ def build(studio: Studio) -> gr.Blocks:
             with gr.Tab("Help", id="help", elem_id="tab-help"):
                 help.build(studio)
         demo.load(**home_page.refresh)
+        judge_page.on_load(demo)
         speech_results.on_load(studio, demo)
         demo.unload(history_page.forget)
         api.build(studio)

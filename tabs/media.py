@@ -89,7 +89,7 @@ def file_name(clip: ClipRow) -> str:
 
 
 def _file(studio: Studio, clip_id: str) -> Path:
-    path = studio.clip(clip_id).path
+    path = studio.clips.held(clip_id).path
     if not path.exists():
         raise HTTPException(410, f"The sound of clip {clip_id} is no longer in the audio folder.")
     return path

@@ -47,8 +47,8 @@ def facts(clip: ClipRow) -> str:
     return " · ".join(escape(part) for part in parts if part)
 
 
-def player(clip: ClipRow, heading: str = "") -> str:
-    """The full player of one clip."""
+def player(clip: ClipRow, heading: str = "", beside: str = "") -> str:
+    """The full player of one clip; ``beside`` is HTML that stands beside its heading."""
     clip_id = escape(clip.id, quote=True)
     partial = '<span class="badge warn">partial</span>' if clip.partial else ""
     downloads = "".join(
@@ -56,7 +56,7 @@ def player(clip: ClipRow, heading: str = "") -> str:
     )
     return f"""
 <article class="clip" data-clip="{clip_id}">
-  <header><h3>{escape(heading or clip.title or "Untitled")}</h3>{partial}</header>
+  <header><h3>{escape(heading or clip.title or "Untitled")}</h3>{partial}{beside}</header>
   <p class="facts">{facts(clip)}</p>
   <audio controls preload="metadata" src="clips/{clip_id}/audio" aria-label="Player"></audio>
   <div class="picture" data-left="{PICTURE_LEFT}" data-right="{PICTURE_RIGHT}"

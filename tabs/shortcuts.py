@@ -21,13 +21,15 @@ class Shortcut:
     @property
     def label(self) -> str:
         """The keys as people read them."""
-        names = {" ": "Space", "Escape": "Esc"}
+        names = {" ": "Space", "Escape": "Esc", "ArrowRight": "→"}
         return ("Ctrl+" if self.control else "") + " ".join(names.get(k, k) for k in self.keys)
 
 
 SHORTCUTS = (
     Shortcut(("g", "h"), "tab", "home", "Go to Home"),
     Shortcut(("g", "s"), "tab", "speech", "Go to Speech"),
+    Shortcut(("g", "u"), "tab", "music", "Go to Music"),
+    Shortcut(("g", "r"), "tab", "judge", "Go to Judge (rate)"),
     Shortcut(("g", "y"), "tab", "history", "Go to History"),
     Shortcut(("g", "m"), "tab", "models", "Go to Models"),
     Shortcut(("g", "j"), "tab", "jobs", "Go to Jobs"),
@@ -35,6 +37,10 @@ SHORTCUTS = (
     Shortcut(("Enter",), "generate", "", "Generate with the engine shown", True, True),
     Shortcut((" ",), "play", "", "Play or pause the clip shown"),
     Shortcut(("/",), "search", "", "Search the history"),
+    Shortcut(("1",), "judge", "", "Judge: 1 to 5 rate or grade; 1, 2, 0 answer a comparison"),
+    Shortcut(("ArrowRight",), "judge", "", "Judge: next clip, or listen to the other sound"),
+    Shortcut(("q",), "judge", "", "Judge: q, w, e say how much better"),
+    Shortcut(("l",), "judge", "", "Judge: loop"),
     Shortcut(("t",), "theme", "", "Switch between dark and light"),
     Shortcut(("Escape",), "blur", "", "Leave the field, so that the keys above work", True),
 )

@@ -11,7 +11,9 @@ from tabs import task
 EXAMPLE = "The studio is ready. Type something, choose a voice, and listen."
 
 
-def build(studio: Studio, job_id: gr.BrowserState) -> tuple[task.TaskTab, task.Results]:
+def build(
+    studio: Studio, job_id: gr.BrowserState, who: gr.BrowserState
+) -> tuple[task.TaskTab, task.Results]:
     """Lay out the tab in the current block."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=360) as left:
@@ -23,4 +25,4 @@ def build(studio: Studio, job_id: gr.BrowserState) -> tuple[task.TaskTab, task.R
                 max_lines=20,
                 elem_id="speech-text",
             )
-        return task.build(studio, Task.TTS, {"text": text}, left, job_id)
+        return task.build(studio, Task.TTS, {"text": text}, left, job_id, who)

@@ -182,6 +182,7 @@
     const onControl = /^(BUTTON|A|AUDIO|INPUT)$/.test(event.target.tagName);
     for (const shortcut of SHORTCUTS) {
       const keys = shortcut.keys;
+      if (!(shortcut.action in actions)) continue; /* other scripts act on theirs */
       if (shortcut.control !== event.ctrlKey || (inField && !shortcut.while_typing)) continue;
       if (pressed.slice(-keys.length).join("\n") !== keys.join("\n")) continue;
       if (keys[0] === " " && onControl) continue;

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
@@ -11,13 +11,17 @@ import gradio as gr
 from gradio.components import Component
 
 from engines.base import Availability, Engine, Task
+from engines.knobs import knobs
 from engines.runner import Update
 from engines.studio import Studio
-from storage import JobState, NotFound
+from storage import ClipRow, JobState, NotFound
 from tabs import panel as panels
 from tabs.errors import as_gradio_error
 from tabs.page import QUIET
 from tabs.player import player, progress_bar
+from tabs.rater import rater_name
+from tabs.rows import clips_of
+from tabs.stars import stars
 
 STATE_MARK = {
     Availability.READY: "",
@@ -35,22 +39,25 @@ class TaskTab:
     chooser: gr.Radio
     columns: dict[str, gr.Column]
     panels: dict[str, panels.Panel]
+    marks: list[gr.State] = field(default_factory=list)
 
     @property
     def outputs(self) -> list[Any]:
-        """What ``show`` updates: the chooser, the columns, every control once."""
+        """What ``show`` updates: the chooser, the columns, every control once, and ``marks``, which
+        become true: what is shown now was asked for."""
         controls: dict[int, Component] = {}
         for panel in self.panels.values():
             controls.update({id(item): item for item in panel.inputs})
-        return [self.chooser, *self.columns.values(), *controls.values()]
+        return [self.chooser, *self.columns.values(), *controls.values(), *self.marks]
 
     def show(self, engine_id: str, settings: dict[str, Any]) -> list[Any]:
         """Updates that choose ``engine_id`` and fill in ``settings``, for ``outputs``."""
         updates: dict[int, Any] = {id(self.chooser): gr.update(value=engine_id)}
+        updates |= {id(mark): True for mark in self.marks}
         for name, column in self.columns.items():
             updates[id(column)] = gr.update(visible=name == engine_id)
         panel = self.panels[engine_id]
-        for item, update in zip(panel.inputs, panel.updates(settings), strict=True):
+        for item, update in zip(panel.inputs, panel.form.updates(settings), strict=True):
             updates[id(item)] = update
         return [updates.get(id(item), gr.skip()) for item in self.outputs]
 
@@ -69,8 +76,14 @@ def build(
     shared: dict[str, Component],
     left: gr.Column,
     job_id: gr.BrowserState,
+    who: gr.BrowserState,
+    head: Callable[[Engine], None] = lambda engine: None,
 ) -> tuple[TaskTab, Results]:
-    """Fill the tab: panels in ``left`` under the ``shared`` controls, results on the right."""
+    """Fill the tab: panels in ``left`` under the ``shared`` controls, results on the right.
+
+    ``who`` keeps the name of the browser's rater; ``head`` lays out what stands above an engine's
+    panel.
+    """
     engines = studio.engines(task)
     with left:
         chooser = gr.Radio(
@@ -78,16 +91,19 @@ def build(
             value=_first_ready(engines),
             label="Engine",
             elem_id=f"{task}-engine",
+            visible=len(engines) > 1,
         )
         columns, built = {}, {}
         for engine in engines:
             visible = engine.card.id == chooser.value
             with gr.Column(visible=visible) as column:
                 gr.HTML(_card_line(engine), apply_default_css=False)
+                head(engine)
                 columns[engine.card.id] = column
                 built[engine.card.id] = panels.build(studio, engine, shared)
     with gr.Column(scale=5, min_width=360):
-        results = _results(studio, task, job_id)
+        most = max(_most_clips(engine) for engine in engines)
+        results = _results(studio, task, job_id, who, most)
     tab = TaskTab(task, chooser, columns, built)
     chooser.change(
         lambda chosen: [gr.update(visible=name == chosen) for name in columns],
@@ -103,6 +119,12 @@ def build(
 
 def _label(engine: Engine) -> str:
     return engine.card.title + STATE_MARK[engine.availability()]
+
+
+def _most_clips(engine: Engine) -> int:
+    """How many clips one run of ``engine`` can make."""
+    asked = next((knob for knob in knobs(engine.Params) if knob.name == "variations"), None)
+    return int(asked.maximum or 1) if asked else 1
 
 
 def _first_ready(engines: Sequence[Engine]) -> str:
@@ -122,9 +144,16 @@ class Results:
 
     task: Task
     job_id: gr.BrowserState
+    who: gr.BrowserState
     progress: gr.HTML
     cancel: gr.Button
-    clips: gr.HTML
+    clips: list[gr.HTML]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What ``follow`` updates. Each clip has a place of its own, so that one that plays goes on
+        playing when the next comes."""
+        return [self.progress, self.cancel, *self.clips]
 
     def connect(self, studio: Studio, panel: panels.Panel) -> None:
         """Make the panel's button submit a job and follow it here."""
@@ -133,67 +162,110 @@ class Results:
         def submit(request: gr.Request, *given: Any) -> str:
             owner = request.username or "browser"
             with as_gradio_error():
-                return studio.submit(engine_id, panel.values(given), owner).id
+                return studio.submit(engine_id, panel.form.values(given), owner).id
+
+        def follow(job_id: str, kept: str | None, request: gr.Request) -> Iterator[list[Any]]:
+            yield from self.follow(studio, job_id, rater_name(request, kept))
 
         panel.generate.click(
             submit,
             panel.inputs,
             self.job_id,
-            validator=lambda *given: panels.check(studio, panel, given),
+            validator=lambda *given: panel.check(studio, given),
             **QUIET,
         ).success(
-            lambda job_id: (yield from self.follow(studio, job_id)),
-            self.job_id,
-            [self.progress, self.cancel, self.clips],
+            follow,
+            [self.job_id, self.who],
+            self.outputs,
             concurrency_limit=None,
             **QUIET,
         )
 
-    def follow(self, studio: Studio, job_id: str) -> Iterator[tuple[Any, Any, Any]]:
-        """Yield progress, cancel button and clips until the job ended."""
-        pieces = 0
+    def follow(self, studio: Studio, job_id: str, rater: str) -> Iterator[list[Any]]:
+        """Yield ``outputs`` until the job ended; clips are shown as they come, with the stars that
+        ``rater`` gave them."""
+        pieces = shown = 0
         for update in studio.follow(job_id):
             pieces += len(update.pieces)
+            places = [gr.skip()] * len(self.clips)
+            if len(update.job.clip_ids) > shown:
+                places = self._players(studio, clips_of(studio, update.job), shown, rater)
+                shown = len(update.job.clip_ids)
             if not update.ended:
-                yield _running(update, pieces), gr.update(visible=True), gr.skip()
+                yield [_running(update, pieces), gr.update(visible=True), *places]
             else:
-                found = [studio.clip(clip_id) for clip_id in update.job.clip_ids]
-                shown = "".join(player(clip) for clip in found)
-                yield _ended(update, pieces), gr.update(visible=False), shown or gr.skip()
+                yield [_ended(update, pieces), gr.update(visible=False), *places]
+
+    def _players(
+        self, studio: Studio, found: Sequence[ClipRow], shown: int, rater: str
+    ) -> list[Any]:
+        """Updates of the places for ``found``, of which the first ``shown`` are there already."""
+        many = len(self.clips) > 1
+        places = []
+        for number in range(len(self.clips)):
+            if number >= len(found):
+                places.append(gr.update(value="", visible=False))
+            elif number < shown:
+                places.append(gr.skip())
+            else:
+                clip = found[number]
+                heading = f"{number + 1} · {clip.title or 'Untitled'}" if many else ""
+                places.append(
+                    gr.update(
+                        value=player(clip, heading, _stars(studio, clip, rater)), visible=True
+                    )
+                )
+        return places
 
     def on_load(self, studio: Studio, demo: gr.Blocks) -> None:
         """Follow the browser's last job again after a reload."""
+
+        def reattach(
+            job_id: str | None, kept: str | None, request: gr.Request
+        ) -> Iterator[list[Any]]:
+            yield from self.reattach(studio, job_id, rater_name(request, kept))
+
         demo.load(
-            lambda job_id: (yield from self.reattach(studio, job_id)),
-            self.job_id,
-            [self.progress, self.cancel, self.clips],
+            reattach,
+            [self.job_id, self.who],
+            self.outputs,
             concurrency_limit=None,
             **QUIET,
         )
 
-    def reattach(self, studio: Studio, job_id: str | None) -> Iterator[tuple[Any, Any, Any]]:
+    def reattach(self, studio: Studio, job_id: str | None, rater: str) -> Iterator[list[Any]]:
         """After a reload: follow the browser's last job again, if it is still known."""
         try:
             known = bool(job_id and studio.job(job_id))
         except NotFound:
             known = False
         if known and job_id:
-            yield from self.follow(studio, job_id)
+            yield from self.follow(studio, job_id, rater)
         else:
-            yield gr.skip(), gr.skip(), gr.skip()
+            yield [gr.skip()] * len(self.outputs)
 
 
-def _results(studio: Studio, task: Task, job_id: gr.BrowserState) -> Results:
+def _stars(studio: Studio, clip: ClipRow, rater: str) -> str:
+    """The stars of a clip, as ``rater`` set them."""
+    given = studio.store.judgements.ratings(clip.id)
+    own = (row.value for row in given if (row.rater, row.criterion) == (rater, "overall"))
+    return stars(clip.id, next(own, 0))
+
+
+def _results(
+    studio: Studio, task: Task, job_id: gr.BrowserState, who: gr.BrowserState, most: int
+) -> Results:
     progress = gr.HTML(
         elem_id=f"{task}-progress", elem_classes="job-progress", apply_default_css=False
     )
     cancel = gr.Button("Cancel", visible=False, variant="stop", size="sm", elem_id=f"{task}-cancel")
-    clips = gr.HTML(
-        '<p class="empty">What you make appears here, and stays in History.</p>',
-        elem_id=f"{task}-clips",
-        apply_default_css=False,
-    )
-    results = Results(task, job_id, progress, cancel, clips)
+    with gr.Column(elem_id=f"{task}-clips", elem_classes="clip-places"):
+        first = gr.HTML(
+            '<p class="empty">What you make appears here, and stays in History.</p>',
+            apply_default_css=False,
+        )
+        rest = [gr.HTML(visible=False, apply_default_css=False) for _ in range(most - 1)]
+    results = Results(task, job_id, who, progress, cancel, [first, *rest])
 
     def stop(current: str) -> None:
         with as_gradio_error():

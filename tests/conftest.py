@@ -20,6 +20,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from engines import registry
 from engines.settings import Settings
 from engines.studio import Studio
+from tests import tiny_musicgen as tiny
 from tests.fakes import Hungry, Tone
 
 
@@ -35,6 +36,12 @@ class Served:
         from gradio_client import Client
 
         return Client(self.url, verbose=False, analytics_enabled=False, **kwargs)
+
+
+@pytest.fixture(scope="session")
+def tiny_musicgen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny MusicGen with random weights: 3,200 Hz, mono, 50 frames/s."""
+    return tiny.make(tmp_path_factory.mktemp("musicgen") / "tiny-musicgen")
 
 
 @pytest.fixture

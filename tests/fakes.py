@@ -1,14 +1,29 @@
-"""The one fake engine: real sound (sine tones), no model, so that tests run in milliseconds."""
+"""The fake engines: real sound (sine tones), no model, so that tests run in milliseconds."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from enum import StrEnum
 
 import numpy as np
 from pydantic import Field
 
-from engines.base import Card, Clip, Device, Engine, Job, Params, Seed, StudioError, Task
+from engines.base import (
+    AudioFile,
+    Card,
+    Choice,
+    Clip,
+    Device,
+    Engine,
+    Job,
+    Params,
+    Seed,
+    StudioError,
+    Task,
+    Weights,
+)
+from engines.prompts import PromptParams, render_prompt
 
 
 class Shape(StrEnum):
@@ -108,3 +123,78 @@ class Hungry(Tone):
         sample_rate=16000,
         memory_mb={"float32": 900},
     )
+
+
+class StrumParams(PromptParams):
+    """Parameters of a strummed chord, with all that a music engine may ask for."""
+
+    model: str = Field("strum-small", max_length=60, description="Weights.")
+    duration_s: float = Field(1.0, ge=0.1, le=120, json_schema_extra={"unit": "s"})
+    variations: int = Field(1, ge=1, le=8, description="How many different ones.")
+    continue_from: AudioFile | None = Field(None, description="A clip to go on from.")
+    adapters: tuple[str, ...] = Field((), max_length=2, description="Adapters, as id or id@scale.")
+    adapter_scale: float = Field(1.0, ge=0, le=2, description="Strength of the adapters.")
+    step_s: float = Field(0.0, ge=0, le=5, json_schema_extra={"advanced": True})
+    seed: Seed = -1
+
+
+class Strum(Engine):
+    """Music in the manner of the real engine: prompts, variations, adapters; a decaying chord."""
+
+    card = Card(
+        id="strum",
+        title="Strum",
+        task=Task.MUSIC,
+        summary="A test chord.",
+        license_code="MIT",
+        license_weights="CC-BY-NC-4.0",
+        sample_rate=16000,
+        non_commercial=True,
+        memory_mb={"float32": 100},
+    )
+    Params = StrumParams
+
+    def weights(self) -> list[Weights]:
+        return [
+            Weights("strum-small", "Strum small", embedded=True, non_commercial=True),
+            Weights("strum-large", "Strum large", repo="some/strum", size_bytes=2_000_000_000),
+        ]
+
+    def weights_for(self, params: StrumParams) -> Weights:
+        found = next((w for w in self.weights() if w.id == params.model), None)
+        if found is None:
+            raise StudioError(f"There is no model {params.model!r}.", "model")
+        return found
+
+    def choices(self, name: str) -> list[Choice]:
+        if name == "model":
+            return [Choice(w.id, w.title) for w in self.weights()]
+        if name == "adapters":
+            return [Choice(a.id, a.title) for a in self.cache.adapters()]
+        return []
+
+    def load(self, device: Device, params: Params | None = None) -> None: ...
+
+    def unload(self) -> None: ...
+
+    def run(self, params: StrumParams, job: Job) -> Iterator[Clip]:
+        rate = self.card.sample_rate
+        t = np.arange(round(params.duration_s * rate)) / rate
+        for number in range(params.variations):
+            job.check()
+            seed = params.seed if number == 0 else int(job.rng(number).integers(2**31))
+            pitch = 220 * 2 ** (np.random.default_rng(seed).integers(0, 13) / 12)
+            chord = sum(np.sin(2 * np.pi * pitch * ratio * t) for ratio in (1, 1.25, 1.5))
+            samples = (0.15 * chord * np.exp(-2 * t)).astype(np.float32)
+            if number == 0:
+                job.emit(samples, rate)
+            job.progress(number + 1, params.variations, f"variation {number + 1}")
+            time.sleep(params.step_s)
+            yield Clip(
+                samples,
+                rate,
+                text=render_prompt(params),
+                revision="1",
+                settings={"variations": 1, "seed": seed},
+                adapter=" + ".join(entry.partition("@")[0] for entry in params.adapters),
+            )

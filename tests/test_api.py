@@ -4,6 +4,7 @@ import inspect
 import json
 import re
 import shlex
+import shutil
 import time
 from pathlib import Path
 
@@ -316,9 +317,11 @@ def test_mcp_tools_run_with_a_key(serve):
 
 
 @pytest.fixture(scope="module")
-def documented(tmp_path_factory):
-    """The app with the real engines."""
-    settings = make_settings(tmp_path_factory.mktemp("documented"), api_key=["KEY"])
+def documented(tmp_path_factory, tiny_musicgen):
+    """The app with the real engines, and a tiny MusicGen among a person's own models."""
+    folder = tmp_path_factory.mktemp("documented")
+    shutil.copytree(tiny_musicgen, folder / "data" / "models" / "own" / "tiny-musicgen")
+    settings = make_settings(folder, api_key=["KEY"])
     with Studio(settings) as studio, served_app(studio) as served:
         yield served
 

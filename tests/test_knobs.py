@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from pydantic import Field
 
@@ -20,6 +22,16 @@ class Mixed(Params):
     seed: Seed = -1
 
 
+class Lists(Params):
+    """Lists of each kind, and texts with values to pick from."""
+
+    letters: tuple[Literal["a", "b"], ...] = Field((), max_length=2)
+    colours: list[str] = Field(["red"], json_schema_extra={"labels": {"red": "Dark red"}})
+    lines: tuple[str, ...] = Field(("one", "two"), json_schema_extra={"lines": 3})
+    mood: str = Field("", max_length=9, examples=["calm", "wild"])
+    tempo: int | None = Field(None, ge=40, le=200)
+
+
 def test_each_field_is_described_by_its_declaration():
     text, speed, count, sound, seed = knobs(Mixed)
     assert (text.kind, text.required, text.lines, text.max_length) == (Kind.TEXT, True, 4, 5)
@@ -34,6 +46,43 @@ def test_each_field_is_described_by_its_declaration():
 def test_a_choice_lists_the_values_of_its_enum():
     shape = next(knob for knob in knobs(ToneParams) if knob.name == "shape")
     assert (shape.kind, shape.choices, shape.default) == (Kind.CHOICE, ("sine", "square"), "sine")
+
+
+def test_lists_and_suggestions_are_described_by_their_declaration():
+    letters, colours, lines, mood, tempo = knobs(Lists)
+    assert (letters.kind, letters.choices, letters.default) == (Kind.LIST, ("a", "b"), [])
+    assert letters.bounds == "up to 2 of a, b"
+    assert (colours.choices, colours.labels, colours.default) == (
+        ("red",),
+        {"red": "Dark red"},
+        ["red"],
+    )
+    assert (lines.kind, lines.lines, lines.default) == (Kind.LIST, 3, ["one", "two"])
+    assert (lines.choices, lines.bounds) == ((), "any number")
+    assert (mood.kind, mood.suggestions, mood.choices) == (Kind.TEXT, ("calm", "wild"), ())
+    assert (tempo.kind, tempo.minimum, tempo.maximum, tempo.default) == (
+        Kind.INTEGER,
+        40,
+        200,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "words"),
+    [
+        ({"letters": ["a", "a", "b"]}, "letters", "has 3 entries; at most 2 fit"),
+        ({"letters": ["z"]}, "letters", "must be up to 2 of a, b, not 'z'"),
+        ({"letters": "a"}, "letters", "must be up to 2 of a, b, not 'a'"),
+        ({"tempo": 72.5}, "tempo", "must be a whole number, 40 to 200, not 72.5"),
+        ({"tempo": 39}, "tempo", "must be 40 to 200, not 39"),
+        ({"mood": "0123456789"}, "mood", "10 characters; at most 9"),
+    ],
+)
+def test_wrong_entries_are_told_in_plain_words(values, name, words):
+    with pytest.raises(InvalidParams) as error:
+        parse(Lists, values)
+    assert words in error.value.problems[name]
 
 
 @pytest.mark.parametrize(

@@ -60,3 +60,41 @@ def duration(page: Any, selector: str = AUDIO) -> float:
         "s => { const a = document.querySelector(s); return a && a.duration > 0 }", arg=selector
     )
     return page.eval_on_selector(selector, "audio => audio.duration")
+
+
+# --- music ----------------------------------------------------------------------------------
+
+PREVIEW = "#prompt-preview .preview"
+
+
+def prompt(page: Any, text: str) -> None:
+    """Replace the prompt in the Music tab."""
+    page.fill("#prompt-prompt textarea", text)
+
+
+def choose(page: Any, element_id: str, *values: str) -> None:
+    """Pick values from a menu by typing them, as many as it takes."""
+    field = page.locator(f"#{element_id} input").first
+    for value in values:
+        field.click()
+        field.fill(value)
+        field.press("Enter")
+    field.press("Tab")
+
+
+def preview(page: Any, text: str) -> None:
+    """Wait until the preview says that the model reads this."""
+    page.wait_for_function(
+        "([s, text]) => document.querySelector(s).textContent.trim() === 'The model reads ' + text",
+        arg=[PREVIEW, text],
+    )
+
+
+def music_clips(page: Any, count: int) -> list[str]:
+    """Wait until a finished job shows so many clips; their ids in order."""
+    page.wait_for_selector("#music-progress .state.ok")
+    page.wait_for_function(
+        "n => document.querySelectorAll('#music-clips .clip').length === n", arg=count
+    )
+    clips = page.locator("#music-clips .clip")
+    return [clips.nth(number).get_attribute("data-clip") for number in range(count)]

@@ -31,3 +31,16 @@ def add(store, tone):
         return store.clips.add(samples, SAMPLE_RATE, **values)
 
     return add_clip
+
+
+@pytest.fixture
+def make(store, tone):
+    """Add a music clip of a prompt whose sound no other clip has, unless ``level`` is given."""
+    made = iter(range(1, 1000))
+
+    def make_clip(text="prompt", level=None, **changes):
+        samples = tone[:2400] * np.float32(level or 1 - next(made) / 1000)
+        values = {"engine": "musicgen", "task": "music", "peak_db": -6.0} | changes
+        return store.clips.add(samples, SAMPLE_RATE, text=text, **values)
+
+    return make_clip

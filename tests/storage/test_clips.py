@@ -6,7 +6,18 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from storage import ClipQuery, Clips, Count, Embedded, NotFound, StorageError, Store, read_tags
+from storage import (
+    ClipQuery,
+    Clips,
+    Count,
+    DatasetFilter,
+    Embedded,
+    NotFound,
+    Stimulus,
+    StorageError,
+    Store,
+    read_tags,
+)
 
 
 def total(store, text):
@@ -206,6 +217,54 @@ def test_purge_ends_deletions_for_good(add, store):
     assert [path for path in store.files.trash.rglob("*") if path.is_file()] == []
     rows = store.db.query("SELECT (SELECT count(*) FROM clips), (SELECT count(*) FROM tags)")
     assert tuple(rows[0]) == (1, 0)
+
+
+def test_clips_in_datasets_tests_and_adapters_outlive_their_deletion(tmp_path, tone):
+    def add(store, text, level):
+        return store.clips.add(
+            tone * level, 24_000, engine="musicgen", task="music", text=text, peak_db=-6.0
+        )
+
+    with Store.open(tmp_path) as store:
+        clips = [add(store, f"prompt {i // 2}", 0.1 + 0.1 * i) for i in range(6)]
+        store.judgements.rate(clips[0].id, "overall", 5, "anna")
+        store.judgements.rate(clips[5].id, "melody", 5, "anna")
+        dataset = store.datasets.create("rated", DatasetFilter())
+        store.judgements.prefer(clips[1].id, clips[0].id, rater="anna")
+        pairs = store.datasets.create("pairs", DatasetFilter(kind="preference"))
+        stimuli = [Stimulus(clips[2].id, "base"), Stimulus(clips[3].id, "warm")]
+        test = store.tests.create("blind", "ab", [("prompt 1", stimuli)])
+        adapter = store.adapters.add("warm", "small", "adapters/x", sample_clips=[clips[4].id])
+        store.clips.delete([clip.id for clip in clips])
+        assert [clip.path.exists() for clip in clips] == [True] * 5 + [False]
+        assert store.clips.search(ClipQuery()).total == 0
+    with Store.open(tmp_path) as store:
+        assert [clip.path.exists() for clip in clips] == [True] * 5 + [False]
+        assert store.db.query("SELECT count(*) FROM ratings")[0][0] == 1  # cascaded with its clip
+        assert [item.clip_id for item in store.datasets.items(dataset.id)] == [clips[0].id]
+        assert [item.rejected_id for item in store.datasets.items(pairs.id)] == [clips[0].id]
+        assert store.tests.trials(test.id)[0].stimuli == tuple(stimuli)
+        assert store.adapters.get(adapter.id).sample_clips == (clips[4].id,)
+        store.tests.delete(test.id)
+        assert store.clips.purge() == 2
+        assert store.adapters.delete(adapter.id) == "deleted"
+        assert store.datasets.delete(pairs.id) == "deleted"
+        assert store.clips.purge() == 2
+        assert [clip.path.exists() for clip in clips] == [True] + [False] * 5
+        assert store.datasets.delete(dataset.id) == "deleted"
+        assert store.clips.purge() == 1
+        assert [path for path in store.files.root.rglob("*") if path.is_file()] == []
+
+
+def test_a_deleted_clip_that_is_held_can_be_undeleted(add, store):
+    clip = add(text="prompt")
+    store.judgements.rate(clip.id, "overall", 5, "anna")
+    store.datasets.create("rated", DatasetFilter())
+    token = store.clips.delete([clip.id])
+    assert store.clips.purge(token) == 0
+    assert store.clips.undelete(token) == [clip.id]
+    assert store.clips.get(clip.id) == clip
+    assert clip.path.exists()
 
 
 def test_opening_again_ends_deletions(tmp_path, tone):

@@ -27,7 +27,10 @@ def test_open_makes_the_folders_and_the_newest_schema(tmp_path):
         names = [
             row[0] for row in store.db.query("SELECT name FROM _sqlite_migrations ORDER BY id")
         ]
-        assert names == ["m001_clips", "m002_jobs", "m003_presets_and_settings"]
+        assert names == [
+            "m001_clips", "m002_jobs", "m003_presets_and_settings", "m004_prompts_and_templates",
+            "m005_judgements", "m006_listening_tests", "m007_datasets_runs_adapters",
+        ]  # fmt: skip
         assert store.db.query("PRAGMA journal_mode")[0][0] == "wal"
         assert store.db.query("PRAGMA foreign_keys")[0][0] == 1
         assert store.db.query("PRAGMA synchronous")[0][0] == 1
@@ -85,6 +88,38 @@ def test_an_old_file_is_upgraded_and_backed_up(tmp_path):
     assert list(tmp_path.glob("*.bak*")) == [backup]
 
 
+def test_a_file_from_before_judgements_is_upgraded_and_backed_up(tmp_path, tone):
+    from storage.migrations import migrations
+
+    connection = sqlite_utils.Database(tmp_path / "studio.db")
+    migrations.apply(connection, stop_before="m004_prompts_and_templates")
+    connection.close()
+    with closing(sqlite3.connect(tmp_path / "studio.db")) as connection:
+        connection.execute(
+            "INSERT INTO clips (id, hash, file, engine, task, created_at, duration_s, sample_rate,"
+            " channels, peak_db, bytes, revision, adapter, job_id, app_version, title, text,"
+            " settings) VALUES ('one', 'h', 'h.flac', 'piper', 'tts', '2026-01-01', 1, 24000, 1,"
+            " -6, 9, '', '', '', '', 'old', 'kept', '{}')"
+        )
+        connection.execute("INSERT INTO tags (name) VALUES ('best')")
+        connection.execute("INSERT INTO clip_tags VALUES (1, 1)")
+        connection.commit()
+    with Store.open(tmp_path) as store:
+        assert store.clips.get("one").tags == ("best",)
+        store.judgements.rate("one", "overall", 5, "anna")
+        store.judgements.mark("one", "best", "anna", True)
+        store.judgements.unmark("one", "best", "anna")
+        assert store.clips.get("one").tags == ("best",)  # put there by a person, so it stays
+        row = store.datasets.create("first", storage.DatasetFilter())
+        assert (row.items, row.prompts, row.seconds) == (1, 1, 1.0)
+    backup = tmp_path / "studio.db.before-m004_prompts_and_templates.bak"
+    assert list(tmp_path.glob("*.bak*")) == [backup]
+    with closing(sqlite3.connect(backup)) as connection:
+        assert connection.execute("SELECT clip_number FROM clip_tags").fetchall() == [(1,)]
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    assert "presets" in tables and "ratings" not in tables
+
+
 def test_an_earlier_backup_is_never_replaced(tmp_path):
     (tmp_path / "studio.db.before-m002_jobs.bak").write_text("earlier")
     old_database(tmp_path / "studio.db")
@@ -115,7 +150,7 @@ def test_a_newer_file_is_refused_untouched(tmp_path):
         )
         connection.commit()
     before = path.read_bytes()
-    with pytest.raises(StorageError, match=r"newer version .*m999_later.*m003_presets"):
+    with pytest.raises(StorageError, match=r"newer version .*m999_later.*m007_datasets"):
         Store.open(tmp_path)
     assert path.read_bytes() == before
 
@@ -238,7 +273,7 @@ def test_a_transaction_is_stored_whole_or_not_at_all(store):
 def tiny_disk(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
     if os.name != "posix" or os.geteuid() != 0 or subprocess.run(command, check=False).returncode:
         pytest.skip("mounting a small disk needs root")
     yield folder
@@ -252,7 +287,7 @@ def test_a_full_disk_refuses_new_clips_and_keeps_the_old(tiny_disk):
         return store.clips.add(noise, 24_000, engine="e", task="tts", text=text, peak_db=-6.0)
 
     ballast = tiny_disk / "ballast"
-    ballast.write_bytes(bytes(200_000))
+    ballast.write_bytes(bytes(800_000))
     with Store.open(tiny_disk) as store:
         kept = []
         with pytest.raises(DiskFull, match=r"disk full: \d\.\d MB free"):

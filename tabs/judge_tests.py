@@ -1,0 +1,322 @@
+"""Listening tests: the list, taking one trial after the other, results; each saved as one goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from html import escape
+from typing import Any
+from zlib import crc32
+
+import gradio as gr
+
+from engines.judging import config, criterion
+from engines.listening import Presentation
+from engines.studio import Studio
+from storage import TestRow
+from tabs import deck, judge_design, judge_results, live
+from tabs.errors import as_gradio_error
+from tabs.judge_compare import require_heard
+from tabs.judge_filters import JUDGE_JS
+from tabs.page import QUIET, Page, refresher
+from tabs.player import when
+from tabs.rater import rater_name
+
+NO_TESTS = "No listening test yet. Make the first one below."
+AB_KEYS = (
+    "<kbd>Space</kbd> play <kbd>←</kbd> <kbd>→</kbd> switch <kbd>1</kbd> <kbd>2</kbd> <kbd>0</kbd> "
+    "answer <kbd>Q</kbd> <kbd>W</kbd> <kbd>E</kbd> how much <kbd>L</kbd> loop"
+)
+MOS_KEYS = "<kbd>Space</kbd> play <kbd>1</kbd>–<kbd>5</kbd> grade <kbd>Enter</kbd> next"
+MUSHRA_KEYS = (
+    "<kbd>Space</kbd> play <kbd>0</kbd> reference <kbd>1</kbd>–<kbd>9</kbd> sounds "
+    "<kbd>L</kbd> loop <kbd>Enter</kbd> next"
+)
+ABOUT_MUSHRA = (
+    "Grade each sound by how close it is to the reference. One of them <b>is</b> the reference "
+    "(100), and one is much worse on purpose."
+)
+
+
+@dataclass(frozen=True)
+class Where:
+    """What one browser sees: the list, a trial of ``test``, or its results."""
+
+    mode: str = "list"
+    test: str = ""
+    position: int | None = None
+    archived: bool = False
+    screened: bool = False
+    sure: str = ""
+    who: str = ""
+
+
+def build(studio: Studio, remembered: gr.BrowserState) -> Page:
+    """Lay out the page in the current block."""
+    where = gr.State(Where())
+    stage = gr.HTML(elem_id="tests-stage", js_on_load=JUDGE_JS, apply_default_css=False)
+    with gr.Column(elem_id="tests-new") as new:
+        form = judge_design.build(studio)
+    outputs = [where, stage, new]
+
+    def draw(now: Where, who: str) -> list[Any]:
+        now = replace(now, who=who)
+        return [now, stage_html(studio, now, who), gr.update(visible=now.mode == "list")]
+
+    def opened(request: gr.Request, now: Where, kept: str) -> list[Any]:
+        who = rater_name(request, kept)
+        if now.mode == "take" and now.who == who:  # a trial in progress stays as it is
+            return [gr.skip()] * len(outputs)
+        with as_gradio_error():
+            return draw(now if now.mode == "take" else Where(archived=now.archived), who)
+
+    def act(event: gr.EventData, request: gr.Request, now: Where, kept: str) -> list[Any]:
+        who = rater_name(request, kept)
+        with as_gradio_error():
+            return draw(after(studio, now, event, who), who)
+
+    def made(request: gr.Request, kept: str, *values: Any) -> list[Any]:
+        with as_gradio_error():
+            test = judge_design.create(studio, values)
+        gr.Success(f"“{test.name}” is ready: {test.trials} trials.", duration=5)
+        return draw(Where(), rater_name(request, kept))
+
+    stage.select(**refresher(act, [where, remembered], outputs))
+    form.create.click(made, [remembered, *form.inputs], outputs, **QUIET).success(
+        **form.refresh_name
+    )
+    page = refresher(opened, [where, remembered], outputs)
+    page["outputs"] = [*outputs, *form.refreshed]
+    page["fn"] = _with_form(opened, form)
+    return Page(page)
+
+
+def _with_form(opened: Any, form: judge_design.Form) -> Any:
+    """``opened`` followed by what the form offers now."""
+
+    def both(request: gr.Request, now: Where, kept: str) -> list[Any]:
+        return [*opened(request, now, kept), *form.offered()]
+
+    return both
+
+
+def after(studio: Studio, now: Where, event: Any, who: str) -> Where:
+    """Where a click or an answer leads; stores answers."""
+    action, given = str(event.action), str(getattr(event, "id", "") or "")
+    tests = studio.store.tests
+    if action == "take":
+        return Where("take", given)
+    if action == "results":
+        return Where("results", given or now.test)
+    if action == "list":
+        return Where(archived=now.archived)
+    if action == "archived":
+        return Where(archived=not now.archived)
+    if action == "archive":
+        tests.archive(given, not now.archived)
+        return replace(now, sure="")
+    if action == "delete" and now.sure != given:
+        return replace(now, sure=given)
+    if action == "delete":
+        tests.delete(given)
+        return replace(now, sure="")
+    if action == "screen":
+        return replace(now, screened=not now.screened)
+    if action == "goto":
+        return replace(now, position=int(given))
+    if action == "vote":
+        return answered(studio, now, event, who)
+    return now
+
+
+def answered(studio: Studio, now: Where, event: Any, who: str) -> Where:
+    """Store the answer to the trial shown; raises ``StudioError`` when sounds were not heard."""
+    shown = studio.judging.present(now.test, who, now.position)
+    if shown is None or shown.trial.id != str(event.trial) or now.who != who:
+        return replace(now, position=None)
+    heard = list(event.heard)
+    clips = ([shown.reference] if shown.reference else []) + list(shown.clips)
+    require_heard(clips, heard)
+    answer = (
+        {"choice": int(event.choice), "strength": int(event.strength)}
+        if shown.test.kind == "ab"
+        else {"scores": [int(score) for score in event.scores]}
+    )
+    studio.judging.vote(shown.trial.id, who, answer, round(float(event.seconds), 1))
+    return replace(now, position=None)
+
+
+# HTML
+
+
+def stage_html(studio: Studio, now: Where, who: str) -> str:
+    """The list, the trial or the results."""
+    if now.mode == "results":
+        found = studio.judging.results(now.test, screened=now.screened)
+        return judge_results.results_html(found)
+    if now.mode == "take":
+        shown = studio.judging.present(now.test, who, now.position)
+        if shown is None:
+            return thanks_html(studio.store.tests.get(now.test))
+        return trial_html(shown, who)
+    return list_html(studio, now, who)
+
+
+def button(text: str, action: str, id: str = "", kind: str = "") -> str:
+    """A button that tells ``action`` to Python."""
+    return (
+        f'<button type="button" class="act {kind}" data-judge="{action}" '
+        f'data-id="{escape(id, quote=True)}">{text}</button>'
+    )
+
+
+def list_html(studio: Studio, now: Where, who: str) -> str:
+    """All tests with how far this rater is."""
+    tests = studio.store.tests.list(now.archived)
+    cards = "".join(test_card(studio, test, who, now) for test in tests)
+    others = len(studio.store.tests.list(not now.archived))
+    switch = ""
+    if now.archived or others:
+        switch = button(
+            "Back to the open tests" if now.archived else f"Archive ({others})",
+            "archived",
+            "",
+            "small",
+        )
+    heading = "Archive" if now.archived else "Open tests"
+    empty = live.empty("The archive is empty." if now.archived else NO_TESTS)
+    return (
+        f'<header class="tests-head"><h3>{heading}</h3>{switch}</header>'
+        f'<div class="tests-list">{cards or empty}</div>'
+    )
+
+
+def test_card(studio: Studio, test: TestRow, who: str, now: Where) -> str:
+    """One test: what it is, how far one is, what can be done."""
+    done = len(studio.store.tests.votes(test.id, who))
+    title = config()["kinds"][str(test.kind)]["title"]
+    systems = ", ".join(test.config.get("systems", [])) or "clips"
+    mine = live.meter("You", done / test.trials, f"{done} of {test.trials}")
+    word = "Take the test" if not done else "Go on" if done < test.trials else "My answers"
+    kind = "primary" if done < test.trials else ""
+    take = "" if test.archived else button(word, "take", test.id, kind)
+    sure = now.sure == test.id
+    delete = button(
+        "Really delete?" if sure else "Delete", "delete", test.id, f"stop small{' sure' * sure}"
+    )
+    return f"""
+<section class="card test" data-test="{test.id}">
+  <header><h3>{escape(test.name)}</h3>{live.badge(title)}
+    {live.badge(criterion(str(test.criterion)).title)}</header>
+  <p class="quiet">{escape(live.short(systems, 120))}<br>{test.trials} trials, {test.raters}
+    {"listener" if test.raters == 1 else "listeners"} · {when(test.created_at)}</p>
+  {mine}
+  <div class="buttons">{take}{button("Results", "results", test.id)}<span class="grow"></span>
+    {button("Take out" if test.archived else "Archive", "archive", test.id, "small")}
+    {delete}
+  </div>
+</section>"""
+
+
+def thanks_html(test: TestRow) -> str:
+    """After the last trial."""
+    return (
+        '<div class="rate-done"><p class="thanks">✓ All trials answered. Thank you.</p>'
+        '<div class="buttons centre">'
+        f"{button('Look at my answers', 'goto', '1')}{button('All tests', 'list')}"
+        f"{button('Results', 'results', test.id, 'primary')}</div></div>"
+    )
+
+
+def trial_html(shown: Presentation, who: str) -> str:
+    """One trial, to be answered or answered again."""
+    kind = str(shown.test.kind)
+    inside = {"ab": ab_html, "mos": mos_html, "mushra": mushra_html}[kind](shown)
+    share = shown.done / shown.of
+    back = "" if shown.position == 1 else button("← Back", "goto", str(shown.position - 1))
+    forward = ""
+    if shown.answer is not None:
+        last = shown.position == shown.of
+        action, to = ("take", shown.test.id) if last else ("goto", str(shown.position + 1))
+        forward = button("Keep my answer →", action, to)
+    # another listener has another order: then the sounds must not be taken over from this deck
+    deck_id = f"{shown.trial.id}-{crc32(who.encode())}"
+    return f"""
+<div class="trial-head"><h3>{escape(shown.test.name)}</h3>
+  <span class="quiet">Trial {shown.position} of {shown.of} · {shown.done} answered, each is saved</span>
+  <span class="grow"></span>{back}{forward}{button("Stop, go on later", "list")}</div>
+<div class="track" role="progressbar" aria-valuemin="0" aria-valuemax="{shown.of}"
+  aria-valuenow="{shown.done}"><i style="width:{100 * share:.1f}%"></i></div>
+{deck.deck(deck_id, kind, inside, f'data-trial="{shown.trial.id}"')}"""
+
+
+def question(shown: Presentation) -> str:
+    """What is asked."""
+    return criterion(str(shown.test.criterion)).question
+
+
+def ab_html(shown: Presentation) -> str:
+    """Two sounds, three answers."""
+    answer = shown.answer or {}
+    pair = deck.sides(shown.clips, ["1", "2"])
+    return (
+        deck.prompt_html(shown.trial.prompt, f"Which is better? {question(shown)}")
+        + f'<div class="deck-sides">{"".join(map(deck.listen_button, pair))}</div>'
+        + deck.transport()
+        + deck.vote_html(answer.get("choice"), answer.get("strength", 1))
+        + f'<div class="deck-foot" data-ready="Answer, and the next trial comes.">{deck.why()}</div>'
+        + f'<p class="keys-hint">{AB_KEYS}</p>'
+    )
+
+
+def mos_html(shown: Presentation) -> str:
+    """One sound, five grades."""
+    given = (shown.answer or {"scores": [0]})["scores"][0]
+    grades = "".join(
+        f'<button type="button" class="act grade" role="radio" data-grade="{number}" disabled '
+        f'aria-checked="{str(number == given).lower()}"><kbd>{number}</kbd><b>{word}</b></button>'
+        for number, word in enumerate(config()["grades"], 1)
+    )
+    (side,) = deck.sides(shown.clips, ["the sound"], match=False)
+    return (
+        deck.prompt_html(shown.trial.prompt, question(shown))
+        + f'<div class="deck-sides single">{deck.listen_button(side, text="Listen")}</div>'
+        + deck.transport()
+        + f'<div class="grades" role="radiogroup" aria-label="Grade">{grades}</div>'
+        + save_html("Save, and the next sound comes.")
+        + f'<p class="keys-hint">{MOS_KEYS}</p>'
+    )
+
+
+def mushra_html(shown: Presentation) -> str:
+    """All sounds side by side, each with a slider from 0 to 100."""
+    assert shown.reference is not None
+    given = (shown.answer or {}).get("scores")
+    clips = [shown.reference, *shown.clips]
+    names = ["Reference", *(str(number) for number in range(1, len(clips)))]
+    reference, *others = deck.sides(clips, names, match=False)
+    columns = "".join(
+        f'<div class="mushra-column">{deck.listen_button(side)}'
+        f'<input type="range" min="0" max="100" step="1" value="{given[place] if given else 50}" '
+        f'{"data-touched" if given else ""} aria-label="Score of sound {side.name}">'
+        f"<output>{given[place] if given else '–'}</output></div>"
+        for place, side in enumerate(others)
+    )
+    scale = "".join(f"<li>{word}</li>" for word in reversed(config()["grades"]))
+    return (
+        deck.prompt_html(shown.trial.prompt, question(shown))
+        + f'<p class="quiet">{ABOUT_MUSHRA}</p><div class="mushra">'
+        + f'<div class="mushra-reference">{deck.listen_button(reference, "", "reference")}'
+        + f'<ol class="mushra-scale" aria-hidden="true">{scale}</ol></div>'
+        + f'<div class="mushra-columns">{columns}</div></div>'
+        + deck.transport()
+        + save_html("Save, and the next trial comes.")
+        + f'<p class="keys-hint">{MUSHRA_KEYS}</p>'
+    )
+
+
+def save_html(ready: str) -> str:
+    """What is missing, and the button that saves."""
+    return (
+        f'<div class="deck-foot" data-ready="{escape(ready, quote=True)}">{deck.why()}'
+        '<button type="button" class="act primary" data-save disabled>Next →</button></div>'
+    )

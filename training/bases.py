@@ -1,0 +1,87 @@
+"""Base models that adapters are trained on: where their files are and who published them."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engines.base import Availability, Engine, NotReady, StudioError, Weights
+
+if TYPE_CHECKING:
+    from engines.studio import Studio
+
+ENGINE = "musicgen"
+REVISION_CHARS = 40  # as long as a commit
+
+
+@dataclass(frozen=True)
+class Base:
+    """Weights on this machine: ``revision`` is the hub's commit, or of an own folder the start of
+    the SHA-256 of its weights; ``source`` is what others know the weights by."""
+
+    id: str
+    title: str
+    folder: Path
+    revision: str
+    source: str
+    license: str
+
+
+def base_ids(studio: Studio) -> list[str]:
+    """Ids of all weights that are here and can be trained."""
+    engine = studio.engine(ENGINE)
+    return [w.id for w in engine.weights() if engine.state_of(w) is Availability.READY]
+
+
+def find_base(studio: Studio, id: str) -> Base:
+    """The base with this weights id.
+
+    Raises ``StudioError`` for an unknown one and ``NotReady`` for one that is not downloaded.
+    """
+    engine = studio.engine(ENGINE)
+    weights = known(engine, id)
+    folder = _folder(engine, weights)
+    if folder is None:
+        raise NotReady(
+            f"{weights.title} is not on this machine yet. Download it in Models, or choose one of "
+            f"{', '.join(base_ids(studio)) or 'none'}.",
+            "base",
+        )
+    revision = engine.cache.revision(weights) or _fingerprint(folder)
+    license = weights.license or engine.card.license_weights
+    return Base(id, weights.title, folder, revision, weights.repo or id, license)
+
+
+def known(engine: Engine, id: str) -> Weights:
+    """The weights with this id; raises ``StudioError`` naming the known ones."""
+    listed = {weights.id: weights for weights in engine.weights()}
+    if id not in listed:
+        raise StudioError(f"There is no base {id!r}; known are {', '.join(listed)}.", "base")
+    return listed[id]
+
+
+def _folder(engine: Engine, weights: Weights) -> Path | None:
+    if not weights.repo:
+        return engine.cache.own().get(weights.id)
+    return engine.cache.path(weights)
+
+
+def _fingerprint(folder: Path) -> str:
+    files = sorted(folder.glob("*.safetensors"))
+    joined = "".join(_hash_once(path, path.stat().st_mtime_ns) for path in files)
+    return hashlib.sha256(joined.encode()).hexdigest()[:REVISION_CHARS]
+
+
+@functools.cache
+def _hash_once(path: Path, changed_ns: int) -> str:
+    """The hash of a large file, counted again only when it has changed."""
+    return file_hash(path)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

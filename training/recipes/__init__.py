@@ -1,0 +1,1 @@
+"""Recipes that train models from scratch, beginning with the data."""
