@@ -3,8 +3,8 @@
 Fills a temporary store with half as many synthetic clips (no sound files), each rated by one to
 three people, two on average, and with as many preferences, each pair judged by two people. Then it
 counts, previews and freezes both kinds of dataset, without a filter and with nearly all filters at
-once, and prints medians of 5 next to a plain loop that asks for the judgements of one clip or pair
-after the other.
+once, and prints medians of 5 next to a plain count: a loop that asks for the judgements of one clip
+or pair after the other, without filters.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def main() -> None:
         )
         for kind, more in itertools.product(DatasetKind, ({}, NARROW)):
             lines.append(measured(store, DatasetFilter(kind=kind, **more), bool(more)))
-    head = ("dataset", "items", "count", "preview", "freeze", "count + freeze", "plain loop")
+    head = ("dataset", "items", "count", "preview", "freeze", "count + freeze", "plain count")
     show("Datasets, seconds", head, lines)
 
 

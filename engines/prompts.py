@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,6 +51,9 @@ def _on_one_line(text: str) -> str:
 Instruments = Annotated[tuple[str, ...], AfterValidator(_known)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True)]
 Words = Annotated[Text, AfterValidator(_on_one_line)]
+
+
+LABELS: dict[str, Any] = {"labels": instruments()}
 
 
 class PromptParams(Params):
@@ -104,14 +107,14 @@ class PromptParams(Params):
         max_length=MAX_INSTRUMENTS,
         title="Instruments",
         description="What leads.",
-        json_schema_extra={"labels": instruments()},
+        json_schema_extra=LABELS,
     )
     secondary_instruments: Instruments = Field(
         (),
         max_length=MAX_INSTRUMENTS,
         title="Background instruments",
         description="What accompanies.",
-        json_schema_extra={"labels": instruments()},
+        json_schema_extra=LABELS,
     )
 
 
@@ -122,6 +125,15 @@ def attributes_of(prompt: PromptParams) -> dict[str, Any]:
     """The attributes that were given, JSON-ready; empty ones are left out."""
     values = prompt.model_dump(mode="json", include=set(ATTRIBUTES))
     return {name: value for name, value in values.items() if value}
+
+
+def prompt_of(text: str, attributes: Mapping[str, Any] | None = None) -> PromptParams:
+    """A prompt from a text and attributes that are known to be valid.
+
+    What people typed goes through ``engines.studio.Studio.prompt``, which says what is wrong with it;
+    this raises pydantic's ``ValidationError``.
+    """
+    return PromptParams(prompt=text, **(attributes or {}))
 
 
 def render_prompt(prompt: PromptParams) -> str:

@@ -113,7 +113,6 @@ class Studio:
 
     def adapters(self) -> list[Adapter]:
         """The registered adapters that are not archived."""
-        folder = self.store.data_dir
         return [
             Adapter(
                 row.id, row.label, row.base, self.store.data_dir / row.folder, row.active, row.scale

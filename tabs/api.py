@@ -15,8 +15,9 @@ from tabs.api_adapters import AdapterEndpoints
 from tabs.api_clips import ClipEndpoints
 from tabs.api_engines import EngineEndpoints, PresetEndpoints
 from tabs.api_jobs import JobEndpoints, MakeEndpoints, engine_endpoint
-from tabs.api_judging import JudgingEndpoints, ListeningEndpoints
+from tabs.api_judging import JudgingEndpoints
 from tabs.api_learning import DatasetEndpoints, TrainingEndpoints
+from tabs.api_listening import ListeningEndpoints
 from tabs.api_prompts import PromptEndpoints
 from tabs.endpoint import checked, publish
 

@@ -57,12 +57,13 @@ def build(studio: Studio, remembered: gr.BrowserState, mirror: gr.HTML) -> Judge
             ("Rate", "rate", judge_rate.build),
             ("Compare", "compare", judge_compare.build),
             ("Listening tests", "tests", judge_tests.build),
-            ("Overview", "overview", judge_overview.build),
         ):
             with gr.Tab(title, id=key, elem_id=f"tab-judge-{key}") as tab:
                 page = make(studio, remembered)
                 pages.append(page)
                 tab.select(**page.refresh)
+        with gr.Tab("Overview", id="overview", elem_id="tab-judge-overview"):
+            judge_overview.build(studio)
     _connect_name(name, remembered, mirror, pages)
     return JudgePage(pages, name, remembered, mirror)
 

@@ -20,7 +20,7 @@ from tabs.judge_filters import JUDGE_JS, clip_filter, engine_choices, filters
 from tabs.page import Page, refresher
 from tabs.rater import rater_name
 
-TWO, SEVERAL = "Two clips", "Put several in order"
+TWO, SEVERAL = "Two clips", "Several in order"
 NO_PAIR = (
     "No two clips of one prompt are left to compare. Make another variation of a prompt (the same "
     "text with another seed, engine or adapter), or choose wider filters."
@@ -57,7 +57,7 @@ def build(studio: Studio, remembered: gr.BrowserState) -> Page:
     """Lay out the page in the current block."""
     with gr.Row(elem_classes="judge-filters"):
         mode = gr.Radio(
-            [TWO, SEVERAL], value=TWO, label="Compare", elem_id="compare-mode", min_width=300
+            [TWO, SEVERAL], value=TWO, label="Compare", elem_id="compare-mode", min_width=330
         )
         size = gr.Dropdown(
             [("3", 3), ("4", 4), ("5", 5), ("6", 6)], value=4, label="How many", visible=False,

@@ -216,7 +216,7 @@ def plan_html(studio: Studio, values: Sequence[Any]) -> str:
     except (StudioError, StorageError) as error:
         return _refusal(error)
     trials = len(plan.trials)
-    left = f" {plan.left_out} more prompts lack a clip of one of them." if plan.left_out else ""
+    left = f" {plan.left_out} more have nothing to compare." if plan.left_out else ""
     return (
         f'<p class="state ok">{plan.prompts} {"prompt" if plan.prompts == 1 else "prompts"}, '
         f"{len(plan.systems)} {'system' if len(plan.systems) == 1 else 'systems'}: "

@@ -13,18 +13,25 @@ from engines.statistics import mean_interval
 from engines.studio import Studio
 from tabs import live
 from tabs.judge_results import dots, pairs_table, strengths_html, table
-from tabs.page import Page, refresher
+from tabs.page import refresher
 
 NOTHING = (
     "Nothing was judged yet. Rate a clip or compare two; the numbers appear here, and Datasets can "
     "make training material of them."
 )
 
+# all judgements are read for this page: only when somebody looks at it
+SIGHT_JS = """
+new IntersectionObserver((entries) => {
+  if (entries[0].isIntersecting) trigger('select', {});
+}).observe(element);
+"""
 
-def build(studio: Studio, remembered: gr.BrowserState) -> Page:
+
+def build(studio: Studio) -> None:
     """Lay out the page in the current block."""
-    shown = gr.HTML(elem_id="judge-overview", apply_default_css=False)
-    return Page(refresher(lambda: overview_html(studio), None, shown))
+    shown = gr.HTML(elem_id="judge-overview", js_on_load=SIGHT_JS, apply_default_css=False)
+    shown.select(**refresher(lambda: overview_html(studio), None, shown))
 
 
 def overview_html(studio: Studio) -> str:

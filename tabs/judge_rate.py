@@ -72,7 +72,7 @@ def build(studio: Studio, remembered: gr.BrowserState) -> Page:
     with gr.Row(equal_height=False, elem_classes="rate-page"):
         with gr.Column(scale=2, min_width=260):
             listing = gr.HTML(elem_id="rate-list", js_on_load=JUDGE_JS, apply_default_css=False)
-        with gr.Column(scale=5, min_width=420):
+        with gr.Column(scale=5, min_width=480):
             card = gr.HTML(elem_id="rate-card", js_on_load=JUDGE_JS, apply_default_css=False)
     asked = [view, remembered, unrated, blind, *choose.parts]
     outputs = [view, listing, card]
@@ -105,7 +105,7 @@ def build(studio: Studio, remembered: gr.BrowserState) -> Page:
                 return start(request, queue, kept, *rest)
             if action == "rated":
                 return [queue, list_html(studio, queue, who), gr.skip()]
-            return draw(queue.after(action, str(event.id)), who, hidden)
+            return draw(queue.after(action, str(getattr(event, "id", ""))), who, hidden)
 
     def redraw(request: gr.Request, queue: Queue, kept: str, hidden: bool) -> str:
         return card_html(studio, queue, rater_name(request, kept), hidden)
@@ -179,10 +179,12 @@ def card_html(studio: Studio, queue: Queue, who: str, hidden: bool) -> str:
         f"{stars(clip.id, given.get(each.id, 0), each.id, each.title)}</div>"
         for each in criteria_for(clip.task)
     )
-    plain = " plain" if clip.text.startswith(clip.title.rstrip("…")) else ""  # said once is enough
+    titled = (
+        " titled" if clip.text.startswith(clip.title.rstrip("…")) else ""
+    )  # said once is enough
     marks = [row for row in studio.judging.judgements.marks(clip.id) if row.rater == who]
     return f"""
-<section class="card rate-card{" blind" if hidden else ""}{plain}" data-clip="{clip.id}">
+<section class="card rate-card{" blind" if hidden else ""}{titled}" data-clip="{clip.id}">
   <blockquote class="prompt">{escape(clip.text) or "(no text)"}</blockquote>
   <div class="rate-main">
     <div>{player(clip, "Clip" if hidden else "")}{notes_html(clip)}</div>

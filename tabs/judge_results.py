@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -37,8 +38,9 @@ def results_html(found: Results) -> str:
     parts = [f'<p class="test-verdict">{escape(found.verdict)}</p>', flagged_html(found)]
     if found.scores:
         low, high = (1, 5) if test.kind == "mos" else (0, 100)
+        scores = [within(score, low, high) for score in found.scores]
         digits = 2 if test.kind == "mos" else 1
-        parts += [scores_plot(found.scores, low, high), scores_table(found.scores, digits)]
+        parts += [scores_plot(scores, low, high), scores_table(scores, digits)]
     if found.pairs:
         parts += [pairs_plot(found.pairs), pairs_table(found.pairs)]
     if found.strengths and len(found.strengths.rows) > 1 and found.votes:
@@ -46,6 +48,16 @@ def results_html(found: Results) -> str:
     if found.votes:
         parts.append(agreement_html(found.alpha, listeners))
     return f'{head}<section class="card results">{"".join(parts)}</section>'
+
+
+def within(score: SystemScore, low: float, high: float) -> SystemScore:
+    """A score whose interval ends where its scale ends; Student's t knows of no ends."""
+    found = score.estimate
+    if found.low is None or found.high is None:
+        return score
+    return replace(
+        score, estimate=replace(found, low=max(found.low, low), high=min(found.high, high))
+    )
 
 
 def flagged_html(found: Results) -> str:

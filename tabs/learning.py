@@ -134,13 +134,14 @@ class LoopView(live.View):
 
 @dataclass
 class LoopPage(Page):
-    """A tab of the loop: its view, its lists (which report clicks), and the controls that are filled
-    with a dataset when another tab says to train with it."""
+    """A tab of the loop: its view and its lists, which report clicks. ``fill`` gives the updates of
+    the controls ``filled`` when another tab says to train with a dataset."""
 
     tab: str = ""
     view: Any = None
     lists: list[gr.HTML] = field(default_factory=list)
     filled: list[Any] = field(default_factory=list)
+    fill: Callable[[str], list[Any]] = lambda dataset_id: []
 
 
 def said_html(view: LoopView) -> str:

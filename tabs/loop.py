@@ -45,8 +45,9 @@ def _link(tabs: gr.Tabs, pages: Sequence[LoopPage]) -> None:
         seen = dict(zip((page.tab for page in pages), (first, second, third), strict=True))
         trains = event.action == "train-with"
         seen[target].show("" if trains else str(event.id))
-        values = [str(event.id) if trains else gr.skip()] * len(filled)
-        return [gr.Tabs(selected=target), *seen.values(), *values]
+        values = [update for page in pages for update in page.fill(str(event.id))]
+        updates = values if trains else [gr.skip()] * len(filled)
+        return [gr.Tabs(selected=target), *seen.values(), *updates]
 
     for page in pages:
         for item in page.lists:

@@ -195,7 +195,8 @@ def notice_html(engine: Engine, model: Any) -> str:
     terms = licence(weights, engine)
     state = engine.state_of(weights)
     if state is Availability.READY:
-        ready = f"{live.badge('ready', 'ok')} {escape(weights.title)} · {escape(terms)}"
+        told = weights.title if terms in weights.title else f"{weights.title} · {terms}"
+        ready = f"{live.badge('ready', 'ok')} {escape(told)}"
         return f'<p class="quiet weights-line">{ready}</p>'
     loading = f"{size(weights.size_bytes)}, " if weights.size_bytes else ""
     how = (

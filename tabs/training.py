@@ -59,6 +59,10 @@ SECTIONS = {
     ),
 }  # fmt: skip
 BESIDE = 3
+INFO = {
+    "dataset": "What it learns from; Datasets makes them.",
+    "base": "The model it starts from; Models downloads more.",
+}
 MENUS = ("dataset", "base", "method", "sample_prompts")
 LISTEN_TO = 2
 METHODS = {"supervised": ("sft",), "preference": ("dpo", "rank")}
@@ -119,8 +123,18 @@ def build(studio: Studio, lab: Lab) -> LoopPage:
         lists, view, draw, lambda current, action: act(lab, current, action), outputs
     )
     _connect_form(studio, lab, new, head, view, outputs, redrawer(draw))
+
+    def fill(dataset_id: str) -> list[Any]:
+        offered = [(choice.label, choice.value) for choice in choices(lab, "dataset")]
+        return [gr.update(choices=offered, value=dataset_id)]
+
     return LoopPage(
-        page.refresh, tab="training", view=view, lists=lists, filled=[new.form.controls["dataset"]]
+        page.refresh,
+        tab="training",
+        view=view,
+        lists=lists,
+        filled=[new.form.controls["dataset"]],
+        fill=fill,
     )
 
 
@@ -169,10 +183,21 @@ def _control(form: forms.Form, name: str, values: dict[str, Any]) -> Any:
     """One control. Numbers are typed: their bounds are too far apart for sliders."""
     knob = form.knobs[name]
     knob = replace(knob, default=values.get(name, knob.default))
+    if name in INFO:
+        offered = [(choice.label, choice.value) for choice in form.choices(name)]
+        return gr.Dropdown(
+            offered,
+            value=offered[0][1] if offered else None,
+            label=knob.label,
+            info=INFO[name],
+            allow_custom_value=True,  # what was made after the list was sent
+            min_width=200,
+            elem_id=f"{form.prefix}-{name}",
+        )
     if knob.kind in (Kind.NUMBER, Kind.INTEGER):
         bounds = f" {knob.bounds[:1].upper()}{knob.bounds[1:]}."
         knob = replace(knob, minimum=None, maximum=None, description=knob.description + bounds)
-    control = forms.control(knob, form.prefix, form.choices(name))
+    control: Any = forms.control(knob, form.prefix, form.choices(name))
     control.min_width = 200
     return control
 

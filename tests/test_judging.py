@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -452,3 +453,104 @@ def test_all_systems_are_compared_where_two_answer_a_prompt(judging, two_systems
     assert (plan.prompts, plan.left_out, len(plan.trials)) == (3, 1, 5)
     assert len(judging.designer.plan(Design("ab", systems=("old", "new", "third"))).trials) == 3
     assert judging.designer.differences(Design()) == []
+
+
+# --- endpoints ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pair(served):
+    """Two clips of one prompt and one of another, and a client."""
+    made = [
+        served.studio.make("tone", text=text, pitch_hz=pitch, seed=1, timeout_s=60)[0].id
+        for text, pitch in (("x", 300), ("x", 400), ("y", 500))
+    ]
+    return served.client(), made
+
+
+def test_judging_by_script(pair):
+    client, (a, b, _) = pair
+    client.predict(a, 2, rater="ann", api_name="/rate")
+    client.predict(a, 4, rater="ann", api_name="/rate")
+    client.predict(a, 5, criterion="timbre", api_name="/rate")
+    client.predict(a, "catchy", opinion="good", api_name="/tag")
+    client.predict(a, "noisy", opinion="bad", api_name="/tag")
+    client.predict(a, "noisy", opinion="none", api_name="/tag")
+    client.predict(a, b, strength=3, rater="ann", api_name="/prefer")
+    client.predict([b, a], rater="ann", api_name="/rank")
+    said = client.predict(a, api_name="/feedback")
+    ratings = {(row["criterion"], row["rater"]): row["value"] for row in said["ratings"]}
+    assert ratings == {("overall", "ann"): 4, ("timbre", "me"): 5}
+    assert [(row["tag"], row["good"]) for row in said["marks"]] == [("catchy", True)]
+    (row,) = said["preferences"]
+    assert (row["chosen_id"], row["strength"], row["source"]) == (b, 1, "rank")
+    client.predict(a, criterion="timbre", api_name="/unrate")
+    stats = client.predict(api_name="/feedback_stats")
+    assert (stats["ratings"], stats["raters"], stats["preferences"]) == (1, 2, 1)
+    assert stats["by_criterion"] == {"overall": {"count": 1, "mean": 4.0}}
+
+
+REFUSALS = [
+    ("/rate", ("a", 6), "A rating is a whole number from 1 to 5, not 6."),
+    ("/rate", ("a", 3, "banana"), "'banana' is no criterion; there are overall, melody"),
+    ("/rate", ("nothing", 3), "There is no clip nothing"),
+    ("/prefer", ("a", "c"), "These clips answer different prompts ('x' and 'y')"),
+    ("/prefer", ("a", "a"), "A clip cannot be compared with itself"),
+    ("/prefer", ("a", "b", False, 4), "not 4"),
+    ("/rank", (["a"],), "A ranking needs at least two clips, not 1."),
+    ("/tag", ("a", "  "), "A tag has 1 to 100 characters, not 0."),
+    ("/create_test", ("t", "ab"), "There is one system only, 'tone'"),
+    ("/create_test", ("t", "ab", "banana"), "There is no criterion 'banana'"),
+    ("/create_test", ("t", "mushra", "overall", "pitch_hz"), "MUSHRA needs a reference"),
+    ("/trial", ("nothing",), "There is no test nothing"),
+    ("/vote", ("nothing", 1), "There is no trial nothing"),
+    ("/test_results", ("nothing",), "There is no test nothing"),
+]
+
+
+def test_what_cannot_be_is_said_in_a_sentence(pair):
+    from gradio_client.exceptions import AppError
+
+    client, ids = pair
+    named = dict(zip("abc", ids, strict=True))
+
+    def replaced(value):
+        if isinstance(value, list):
+            return [replaced(item) for item in value]
+        return named.get(value, value) if isinstance(value, str) else value
+
+    for endpoint, arguments, words in REFUSALS:
+        with pytest.raises(AppError) as caught:
+            client.predict(*map(replaced, arguments), api_name=endpoint)
+        assert words in caught.value.message, endpoint
+
+
+def test_a_trial_by_script_is_blind(pair, served):
+    from storage import read_tags
+
+    client, (a, _, _) = pair
+    test = client.predict(
+        "T", "mushra", by="pitch_hz", reference="300.0", text="x", api_name="/create_test"
+    )
+    files, reference, trial = client.predict(test["id"], rater="ann", api_name="/trial")
+    assert [file.rsplit("/", 1)[1] for file in files] == ["1.wav", "2.wav", "3.wav"]
+    assert all(read_tags(Path(file)) is None for file in [*files, reference])
+    known, _ = soundfile.read(served.studio.clip(a).path)
+    heard = [soundfile.read(file)[0] for file in files]
+    assert np.array_equal(soundfile.read(reference)[0], known)
+    place = next(n for n, samples in enumerate(heard) if np.array_equal(samples, known))
+    assert not {"clips", "stimuli", "systems"} & set(trial)
+    scores = [100 if n == place else 30 for n in range(3)]
+    done = client.predict(trial["trial_id"], scores=scores, rater="ann", api_name="/vote")
+    assert done == {"done": 1, "of": 1}
+    assert client.predict(test["id"], rater="ann", api_name="/trial")[2]["trial_id"] == ""
+    votes, results = client.predict(test["id"], api_name="/test_results")
+    assert results["scores"][0]["system"] == "300.0"
+    assert results["scores"][0]["estimate"]["mean"] == 100
+    with Path(votes).open(encoding="utf-8") as file:
+        rows = {row["role"]: row["score"] for row in csv.DictReader(file)}
+    assert rows == {"reference": "100", "": "30", "anchor": "30"}
+    client.predict(test["id"], name="U", archived=True, api_name="/edit_test")
+    assert client.predict(api_name="/tests") == []
+    assert client.predict(True, api_name="/tests")[0]["name"] == "U"
+    assert client.predict(test["id"], api_name="/delete_test") == {"deleted": "U"}

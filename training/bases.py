@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engines.base import Availability, Engine, NotReady, StudioError, Weights
+from engines.music.checkpoint import fingerprint
 
 if TYPE_CHECKING:
     from engines.studio import Studio
 
 ENGINE = "musicgen"
-REVISION_CHARS = 40  # as long as a commit
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def find_base(studio: Studio, id: str) -> Base:
             f"{', '.join(base_ids(studio)) or 'none'}.",
             "base",
         )
-    revision = engine.cache.revision(weights) or _fingerprint(folder)
+    revision = engine.cache.revision(weights) or fingerprint(folder)
     license = weights.license or engine.card.license_weights
     return Base(id, weights.title, folder, revision, weights.repo or id, license)
 
@@ -67,18 +66,6 @@ def _folder(engine: Engine, weights: Weights) -> Path | None:
     if not weights.repo:
         return engine.cache.own().get(weights.id)
     return engine.cache.path(weights)
-
-
-def _fingerprint(folder: Path) -> str:
-    files = sorted(folder.glob("*.safetensors"))
-    joined = "".join(_hash_once(path, path.stat().st_mtime_ns) for path in files)
-    return hashlib.sha256(joined.encode()).hexdigest()[:REVISION_CHARS]
-
-
-@functools.cache
-def _hash_once(path: Path, changed_ns: int) -> str:
-    """The hash of a large file, counted again only when it has changed."""
-    return file_hash(path)
 
 
 def file_hash(path: Path) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,7 @@ def line(item: DatasetItem) -> dict[str, Any]:
 
 def sound_name(hash: str, file: Path | None) -> str:
     """The name of a sound in a dataset folder."""
-    return hash + (file.suffix if file else "")
+    return hash + os.path.splitext(file or "")[1]  # noqa: PTH122 - many thousands are asked for
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -120,6 +121,9 @@ class Problem:
 
     where: str
     reason: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"
 
 
 def read(path: Path) -> tuple[list[Entry], list[Problem]]:

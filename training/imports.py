@@ -165,6 +165,6 @@ def _wanted(name: str) -> bool:
 
 def listed(problems: list[Problem]) -> str:
     """The first problems in a sentence."""
-    first = "; ".join(f"{problem.where}: {problem.reason}" for problem in problems[:MAX_LISTED])
+    first = "; ".join(map(str, problems[:MAX_LISTED]))
     more = len(problems) - MAX_LISTED
     return f"{first}; and {more} more." if more > 0 else f"{first}."

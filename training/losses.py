@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional as F
 
 IGNORED = -100
+TIE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -91,5 +92,8 @@ def rank(policy: torch.Tensor, gap: torch.Tensor | float) -> PairLoss:
 
 
 def preferred(margin: torch.Tensor) -> torch.Tensor:
-    """1 where the preferred item is rated higher, one half for a tie, else 0, (B,)."""
-    return (margin > 0).float() + 0.5 * (margin == 0).float()
+    """1 where the preferred item is rated higher, one half for a tie, else 0, (B,).
+
+    Margins below TIE are the rounding of sums over thousands of tokens, not a preference.
+    """
+    return (margin > TIE).float() + 0.5 * (margin.abs() <= TIE).float()

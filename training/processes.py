@@ -46,7 +46,9 @@ def is_alive(pid: int | None, folder: Path) -> bool:
     """Whether ``pid`` lives and is the process of this very run, not a later one of that number."""
     if not pid:
         return False
-    exit_code(pid)
+    child = _children.get(pid)
+    if child is not None:  # a dying process has no command line any more and no exit code yet
+        return child.poll() is None and child.args[-1] == str(folder)  # type: ignore[index]
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:

@@ -132,32 +132,35 @@ class Snapshots:
     def _write(self, row: DatasetRow) -> None:
         target = self._root / row.id
         shutil.rmtree(target, ignore_errors=True)
+        items = self._store.datasets.items(row.id)
         with written_whole(target) as folder:
             for split in SPLITS:
-                items = self._store.datasets.items(row.id, split)
-                if items:
-                    self._write_split(folder / split, items)
+                chosen = [item for item in items if item.split == split]
+                if chosen:
+                    _write_split(folder / split, chosen)
             with translated(folder):
                 text = json.dumps(card(row), ensure_ascii=False, indent=1) + "\n"
                 (folder / CARD).write_text(text, encoding="utf-8")
 
-    def _write_split(self, folder: Path, items: list[DatasetItem]) -> None:
-        with translated(folder):
-            folder.mkdir(parents=True)
-            text = json_lines(map(line, items))
-            (folder / "metadata.jsonl").write_text(text, encoding="utf-8")
-            for name, source in sounds(items).items():
-                if not source.is_file():
-                    raise NotFound(
-                        f"The sound {source.name} of this dataset is not in {source.parent}; another "
-                        "program removed it. Put it back, or leave the clip out."
-                    )
-                _link(source, folder / name)
+
+def _write_split(folder: Path, items: list[DatasetItem]) -> None:
+    with translated(folder):
+        folder.mkdir(parents=True)
+        text = json_lines(map(line, items))
+        (folder / "metadata.jsonl").write_text(text, encoding="utf-8")
+        start = f"{folder}{os.sep}"
+        for name, source in sounds(items).items():
+            _link(source, start + name)
 
 
-def _link(source: Path, target: Path) -> None:
+def _link(source: Path, target: str) -> None:
     try:
         os.link(source, target)
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"The sound {source.name} of this dataset is not in {source.parent}; another program "
+            "removed it. Put it back, or leave the clip out."
+        ) from error
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise

@@ -61,21 +61,21 @@ class Decoder:
         self.shape = shape_of(decoder_model)
         source = Source(decoder_model, deltas)
         self._embeddings = source.embeddings(self.shape)
-        self._positions = decoder_model.model.decoder.embed_positions.get_embedding
-        self._layers: Layers
+        self.positions = decoder_model.model.decoder.embed_positions.get_embedding
+        self.layers: Layers
         if device == "cpu":
             from engines.music.cpu import CpuLayers
 
             packed = pack_decoder(source, self.shape, self.format)
-            self._layers = CpuLayers(packed, self.shape, self.format, threads)
+            self.layers = CpuLayers(packed, self.shape, self.format, threads)
         else:
             from engines.music.gpu import GpuLayers
 
-            self._layers = GpuLayers(source, self.shape, self.format, device)
+            self.layers = GpuLayers(source, self.shape, self.format, device)
 
     def close(self) -> None:
         """Let threads and memory go."""
-        self._layers.close()
+        self.layers.close()
 
     def generate(
         self,
@@ -125,15 +125,15 @@ class Decoder:
         draws = np.stack([rng.random((last, shape.codebooks)) for rng in rngs])
         sampling = Sampling(temperature, top_k, top_p, greedy)
         offset = before.shape[1]  # a melody model's prefix comes before the codes
-        positions = self._positions(offset + last, shape.hidden).numpy()
+        positions = self.positions(offset + last, shape.hidden).numpy()
 
         sequences = rows * (1 + guided)
-        self._layers.begin(sequences, offset + last, texts)
+        self.layers.begin(sequences, offset + last, texts)
         try:
-            given = np.tile(self._embed(pattern[:, :, : 1 + known]), (1 + guided, 1, 1))
+            given = np.tile(self.embed(pattern[:, :, : 1 + known]), (1 + guided, 1, 1))
             embedded, start = np.concatenate([before, given], axis=1) + positions[: offset + 1 + known], 0
             for column in range(known + 1, last + 1):
-                logits = self._layers.forward(embedded, start)
+                logits = self.layers.forward(embedded, start)
                 if guided:
                     with_text, without = logits[:rows], logits[rows:]
                     logits = without + (with_text - without) * np.float32(guidance)
@@ -148,13 +148,13 @@ class Decoder:
                     on_step(column - known, last - known)
                 start = offset + column
                 if column < last:
-                    step = self._embed(pattern[:, :, column : column + 1]) + positions[start]
+                    step = self.embed(pattern[:, :, column : column + 1]) + positions[start]
                     embedded = np.tile(step, (1 + guided, 1, 1))
         finally:
-            self._layers.end()
+            self.layers.end()
         return codes
 
-    def _embed(self, columns: np.ndarray) -> np.ndarray:
+    def embed(self, columns: np.ndarray) -> np.ndarray:
         """Sum of the codebooks' embeddings ``(B, T, H)`` of ``columns (B, K, T)``, in one gather."""
         size = self.shape.vocabulary + 1
         table = np.arange(self.shape.codebooks)[:, None] * size

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from engines.music.checkpoint import Loaded
 
 
+def bake(encodec: Any) -> None:
+    """Keep EnCodec's weights as they are used, instead of computing them from norm and direction at
+    every call, which would cost much for short pieces. Such a model can no longer be saved."""
+    from torch.nn.utils import parametrize
+
+    for module in encodec.modules():
+        if parametrize.is_parametrized(module, "weight"):
+            parametrize.remove_parametrizations(module, "weight")
+
+
 class SoundStream:
     """Turns codes ``(K, t)`` into samples ``(C, n)`` as they come; one sound, then a new stream.
 
@@ -135,7 +145,7 @@ class _Window:
 
 def _context(config: Any) -> int:
     """Frames on either side that the layers after the LSTM look at, rounded up."""
-    frames, rate = 1.0, 1
+    frames, rate = 0.0, 1
     for ratio in config.upsampling_ratios:
         frames += 1 / rate
         rate *= ratio

@@ -19,7 +19,8 @@ from engines.music.sound import SoundStream
 if TYPE_CHECKING:
     from engines.music.checkpoint import Checkpoint, Loaded
 
-PIECE_FRAMES = 25  # half a second at 50 frames/s
+FIRST_FRAMES = 25  # of the first piece: half a second at 50 frames/s
+PIECE_FRAMES = 50  # of the others; each is decoded with some frames around it
 SEAM_S = 0.05  # where a sound and its continuation overlap
 
 
@@ -78,6 +79,7 @@ class Take:
         self._stream = SoundStream(loaded)
         self._codes: list[np.ndarray] = []
         self._waiting = 0
+        self._next = FIRST_FRAMES
         self._fed = 0
         self._skip = 0
         self._old = np.zeros((self._checkpoint.channels, 0), np.float32)
@@ -104,8 +106,9 @@ class Take:
         """Take the next codes ``(K, t)`` and return the pieces ``(C, n)`` that became ready."""
         self._add(codes)
         pieces = []
-        while self._waiting >= PIECE_FRAMES:
-            pieces.append(self._decode(PIECE_FRAMES, last=False))
+        while self._waiting >= self._next:
+            pieces.append(self._decode(self._next, last=False))
+            self._next = PIECE_FRAMES
         return [piece for piece in pieces if piece is not None]
 
     def finish(self) -> np.ndarray | None:

@@ -75,6 +75,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
                 yield Served(url, studio)
 
 
+def said(message) -> str:
+    """A console message with the address it is about."""
+    return f"{message.text} {message.location.get('url', '')}".strip()
+
+
 @pytest.fixture
 def open_page(browser, site) -> Iterator[Callable]:
     """A function that opens the app in a new browser profile; console errors fail the test."""
@@ -87,7 +92,7 @@ def open_page(browser, site) -> Iterator[Callable]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(60_000)
-        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+        page.on("console", lambda m: complaints.append(said(m)) if m.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(site.url)
         page.wait_for_selector("#tab-speech-button")

@@ -18,6 +18,7 @@ ENGINE = "musicgen"
 MODEL = "tiny-musicgen"
 PROMPTS = ("calm piano", "loud drums", "warm strings")
 DECK = "window.studioJudge.deck"
+PATIENCE_MS = 300_000
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,14 @@ def site(tmp_path_factory, tiny_musicgen):
             demo = layout.build(studio)
             with server.serving(studio, demo, **layout.page_kwargs()) as url:
                 yield Served(url, studio)
+
+
+@pytest.fixture
+def page(open_page):
+    """The app in a browser window, patient: models are loaded and trained."""
+    page = open_page()
+    page.set_default_timeout(PATIENCE_MS)
+    return page
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +72,7 @@ def fill(page, element_id, text):
     page.fill(f"#{element_id} input, #{element_id} textarea", text)
 
 
+@pytest.mark.timeout(1200)
 def test_from_a_prompt_to_a_better_model(page, site, lab, judged):
     # a prompt gives clips, and a star is given to one of them
     go(page, "music")
@@ -99,7 +109,7 @@ def test_from_a_prompt_to_a_better_model(page, site, lab, judged):
     page.wait_for_selector("#training-plan code:has-text('--name warm')")
     page.click("#train-start")
     page.wait_for_selector("#training-run h3:has-text('warm')")
-    page.wait_for_selector("#training-run .badge:has-text('done')", timeout=400_000)
+    page.wait_for_selector("#training-run .badge:has-text('done')")
     page.wait_for_selector("#training-curves [data-chart=validation-loss] svg")
     (run,) = lab.runs()
     assert (run.state, run.dataset_id, run.config["epochs"]) == ("done", dataset.id, 3)
@@ -129,7 +139,7 @@ def test_from_a_prompt_to_a_better_model(page, site, lab, judged):
     fill(page, "adapters-prompts", "slow violin")
     set_number(page, "adapters-test-duration", 1)
     page.click("#adapters-compare-start")
-    page.click("#adapters-tests [data-action=open-test]", timeout=200_000)
+    page.click("#adapters-tests [data-action=open-test]")
     page.wait_for_selector("#tests-stage .deck")
     page.wait_for_function(f"{DECK} && {DECK}.buffers.length > 0")
     for side in range(page.evaluate(f"{DECK}.sides.length")):
@@ -145,6 +155,7 @@ def test_from_a_prompt_to_a_better_model(page, site, lab, judged):
     assert verdict.sentence in page.inner_text("#adapters-tests")
 
 
+@pytest.mark.timeout(1200)
 def test_a_running_run_is_found_after_a_reload_stopped_resumed_and_deleted(page, site, lab, judged):
     dataset = lab.create_dataset("Pairs", DatasetFilter(kind="preference"), 0.34)
     go(page, "datasets")
@@ -156,13 +167,13 @@ def test_a_running_run_is_found_after_a_reload_stopped_resumed_and_deleted(page,
     fill(page, "train-name", "endless")
     page.wait_for_selector("#training-plan :text('1,000 passes')")
     page.click("#train-start")
-    page.wait_for_selector("#training-curves svg", timeout=400_000)
+    page.wait_for_selector("#training-curves svg")
     page.reload()
     page.wait_for_selector("#tab-training-button")
     go(page, "training")
     page.wait_for_selector("#training-run h3:has-text('endless')")
     page.click("#training-run [data-action=stop]")
-    page.wait_for_selector("#training-run .badge:has-text('stopped')", timeout=200_000)
+    page.wait_for_selector("#training-run .badge:has-text('stopped')")
     (run,) = [row for row in lab.runs() if row.name == "endless"]
     assert (run.state, run.method, run.dataset_id) == ("stopped", "dpo", dataset.id)
     assert page.is_visible("#training-run [data-action=resume]")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
 
 from engines import registry
 from engines.studio import Studio
+from tests import tiny_musicgen
 from tests.browser.steps import (
     PREVIEW,
     choose,
@@ -31,14 +31,15 @@ READ = (
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory, tiny_musicgen):
-    """The whole app with MusicGen and a tiny model among a person's own."""
+def site(tmp_path_factory):
+    """The whole app with MusicGen and a tiny model, at a rate that browsers play, among a person's
+    own."""
     from tabs import layout, server
 
     folder = tmp_path_factory.mktemp("music")
     engines = folder / "engines.json"
     engines.write_text(json.dumps(["tests.fakes:Tone", "engines.music.musicgen:MusicGen"]))
-    shutil.copytree(tiny_musicgen, folder / "data" / "models" / "own" / MODEL)
+    tiny_musicgen.make(folder / "data" / "models" / "own" / MODEL, sample_rate=16_000)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "BUILT_IN", engines)
         patch.setattr(registry, "entry_points", lambda group: [])

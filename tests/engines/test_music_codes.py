@@ -10,7 +10,7 @@ import torch
 
 from engines.base import StudioError
 from engines.music import checkpoint, codes, melody
-from engines.music.sound import SoundStream
+from engines.music.sound import SoundStream, bake
 from tests.tiny_musicgen import PAD, make
 
 KINDS = {
@@ -33,7 +33,9 @@ def _generated(loaded, texts, frames, guidance, monkeypatch, **inputs):
     encodec = loaded.model.audio_encoder
     decode = encodec.decode
     monkeypatch.setattr(
-        encodec, "decode", lambda values, **kwargs: (caught.append(values[0]), decode(values, **kwargs))[1]
+        encodec,
+        "decode",
+        lambda values, **kwargs: (caught.append(values[0]), decode(values, **kwargs))[1],
     )
     tokens = loaded.tokenizer(texts, padding=True, return_tensors="pt")
     channels, codebooks = loaded.checkpoint.channels, loaded.checkpoint.codebooks
@@ -58,7 +60,9 @@ def test_argmax_of_delayed_codes_is_what_the_model_generates(loaded, monkeypatch
     text = codes.encode_text(loaded, texts)
     with torch.no_grad():
         if facts.melody:
-            given = {"encoder_hidden_states": codes.melody_conditioning(loaded, text.states, text.mask)}
+            given = {
+                "encoder_hidden_states": codes.melody_conditioning(loaded, text.states, text.mask)
+            }
         else:
             states = codes.conditioning(loaded, text.states, text.mask)
             given = {"encoder_hidden_states": states, "encoder_attention_mask": text.mask}
@@ -121,7 +125,9 @@ def test_sound_of_codes_is_what_the_model_returns(loaded, monkeypatch):
     encodec = loaded.model.audio_encoder
     decode = encodec.decode
     monkeypatch.setattr(
-        encodec, "decode", lambda values, **kwargs: (caught.append(values[0, 0]), decode(values, **kwargs))[1]
+        encodec,
+        "decode",
+        lambda values, **kwargs: (caught.append(values[0, 0]), decode(values, **kwargs))[1],
     )
     sound = loaded.model.generate(**tokens, do_sample=False, guidance_scale=1, max_new_tokens=16)
     monkeypatch.undo()
@@ -161,6 +167,16 @@ def test_a_short_sound_in_one_piece(loaded, frames):
     made = torch.arange(loaded.checkpoint.codebooks * frames).view(-1, frames)
     whole = SoundStream(loaded).finish(made)
     np.testing.assert_allclose(whole, codes.decode_codes(loaded, made), atol=1e-6)
+
+
+def test_baked_weights_sound_the_same(tiny_musicgen):
+    loaded = checkpoint.load(tiny_musicgen)
+    made = torch.arange(160).view(4, 40)
+    before, encodec = codes.decode_codes(loaded, made), loaded.model.audio_encoder
+    assert hasattr(encodec.decoder.layers[0].conv, "parametrizations")
+    bake(encodec)
+    assert not any(hasattr(module, "parametrizations") for module in encodec.modules())
+    assert np.array_equal(codes.decode_codes(loaded, made), before)
 
 
 def test_a_codec_that_normalises_over_time_comes_whole(loaded, monkeypatch):

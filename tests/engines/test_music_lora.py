@@ -135,7 +135,9 @@ def test_an_adapter_of_another_size_is_refused(adapter, tmp_path):
 
 def test_an_adapter_of_a_deeper_base_is_refused(tmp_path, tiny_musicgen):
     save_adapter(make(tmp_path / "deep", num_layers=3), tmp_path / "warm")
-    refuse(tmp_path / "warm", tiny_musicgen, r"another base: it changes .*layers\.2\..*does not have")
+    refuse(
+        tmp_path / "warm", tiny_musicgen, r"another base: it changes .*layers\.2\..*does not have"
+    )
 
 
 def test_an_adapter_of_a_shallower_base_is_refused(adapter, tmp_path):

@@ -14,7 +14,7 @@ from engines.music import checkpoint, codes, lora
 from engines.music.decoding import Decoder
 from engines.music.musicgen import MusicGen, need_mb
 from engines.music.params import FILES, PUBLISHED
-from engines.music.takes import PIECE_FRAMES, Window, windows
+from engines.music.takes import FIRST_FRAMES, Window, windows
 from engines.studio import Studio
 from storage import read_tags
 from tests.conftest import make_settings
@@ -185,7 +185,7 @@ def test_pieces_are_a_prefix_of_the_first_clip_and_come_early(studio):
     job = updates[-1].job
     assert job.state == "done"
     pieces = [piece for update in updates for piece in update.pieces]
-    assert len(pieces) >= 5
+    assert len(pieces) >= 4 and len(pieces[0]) < RATE // 2
     first = samples(studio, studio.clip(job.clip_ids[0]))
     joined = np.concatenate(pieces)
     assert len(joined) == first.shape[1]
@@ -203,7 +203,7 @@ def test_progress_counts_every_token(new_job, cache, device, tiny_musicgen):
     assert shares == sorted(shares) and shares[-1] == 1
     assert job.notes[-1][2] == "1.0 of 1.0 s" and job.notes[10][2] == "0.2 of 1.0 s"
     assert np.array_equal(np.concatenate(job.pieces), clip.samples)
-    assert [len(piece) for piece in job.pieces][1:-1] == [PIECE_FRAMES * HOP] * 0
+    assert len(job.pieces) >= 2 and len(job.pieces[0]) < FIRST_FRAMES * HOP
     engine.unload()
 
 
@@ -341,7 +341,8 @@ def test_a_stereo_sound_at_another_rate_is_continued_in_the_model_s_form(studio,
         (clip,) = music(studio, model=model, continue_from=str(tmp_path / "wide.wav"))
         assert (clip.channels, clip.sample_rate, clip.duration_s) == (channels, RATE, 2.0)
         heard = samples(studio, clip)[:, : RATE // 2]
-        assert heard.std(axis=1) == pytest.approx([0.5 / np.sqrt(2) / (3 - channels), 0][:channels], abs=0.01)  # fmt: skip
+        loud = 0.5 / np.sqrt(2) / (3 - channels)
+        assert heard.std(axis=1) == pytest.approx([loud, 0][:channels], abs=0.01)
 
 
 def test_pieces_of_a_continuation_begin_with_the_sound(studio):
@@ -390,7 +391,7 @@ def test_a_melody_model_with_everything(studio, tune):
 
 def test_greedy_melody_codes_are_the_library_s(studio, tune, cache, device, monkeypatch):
     """What the engine gives the decoder is what Transformers' generate gives its own."""
-    from engines.music.musicgen import Given, _Tune
+    from engines.music.inputs import Tune, given
 
     engine = owner(cache, {"tuneful": studio.hub.own()["tuneful"]})
     params = MusicGen.Params(
@@ -398,20 +399,25 @@ def test_greedy_melody_codes_are_the_library_s(studio, tune, cache, device, monk
     )
     engine.load(device, params)
     facts = engine._loaded.checkpoint
-    given = engine._given(params, _Tune(params.melody, facts), Window(0, 0, 40))
-    assert isinstance(given, Given)
+    tune = Tune(params.melody, facts)
     ours = engine._decoder.generate(
-        **given.rows(1), frames=40, rngs=[np.random.default_rng(0)], guidance=3.0, greedy=True
+        **given(engine._loaded, params, tune).rows(1),
+        frames=40,
+        rngs=[np.random.default_rng(0)],
+        guidance=3.0,
+        greedy=True,
     )
     loaded = checkpoint.load(studio.hub.own()["tuneful"])
     caught = []
     encodec = loaded.model.audio_encoder
     decode = encodec.decode
     monkeypatch.setattr(
-        encodec, "decode", lambda made, **kwargs: (caught.append(made[0]), decode(made, **kwargs))[1]
+        encodec,
+        "decode",
+        lambda made, **kwargs: (caught.append(made[0]), decode(made, **kwargs))[1],
     )
     tokens = loaded.tokenizer(["slow piano theme"], return_tensors="pt")
-    chroma = torch.from_numpy(_Tune(params.melody, facts).at(0))[None]
+    chroma = torch.from_numpy(tune.at(0))[None]
     loaded.model.generate(
         **tokens, input_features=chroma, do_sample=False, guidance_scale=3.0, max_new_tokens=43
     )
@@ -420,7 +426,7 @@ def test_greedy_melody_codes_are_the_library_s(studio, tune, cache, device, monk
 
 
 def test_a_melody_needs_a_melody_model(studio, tune):
-    with pytest.raises(StudioError, match="cannot follow a melody.*musicgen-melody") as caught:
+    with pytest.raises(StudioError, match=r"cannot follow a melody.*musicgen-melody") as caught:
         music(studio, melody=tune)
     assert caught.value.field == "melody"
 
@@ -480,7 +486,9 @@ def test_two_adapters_at_once(studio, adapters):
     ],
 )
 def test_adapters_that_cannot_be_used_are_refused(studio, adapters, entries, message):
-    entries = [entry.replace("0", adapters[0], 1) if entry[0] == "0" else entry for entry in entries]
+    entries = [
+        entry.replace("0", adapters[0], 1) if entry[0] == "0" else entry for entry in entries
+    ]
     with pytest.raises(StudioError, match=message) as caught:
         music(studio, adapters=entries)
     assert caught.value.field == "adapters"
@@ -516,7 +524,9 @@ def test_loaded_weights_are_kept_and_others_replace_them(cache, device, studio, 
     engine = owner(cache, studio.hub.own(), studio.adapters())
     loads = []
     load = checkpoint.load
-    monkeypatch.setattr(checkpoint, "load", lambda folder: (loads.append(folder.name), load(folder))[1])
+    monkeypatch.setattr(
+        checkpoint, "load", lambda folder: (loads.append(folder.name), load(folder))[1]
+    )
     plain = {"prompt": "piano", "model": "tiny", "precision": "float32"}
     adapter = studio.adapters()[0].id
     for values, expected in (
@@ -570,8 +580,9 @@ def test_a_download_that_lacks_a_part_is_not_ready(cache, tmp_path, tiny_musicge
     engine = MusicGen(cache)
     assert all(any(folder.glob(pattern)) for pattern in FILES)
     assert engine.state_of(PUBLISHED[0]) is Availability.READY
-    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
-    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}  # fmt: skip
+    parts = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    (folder / "model.safetensors").rename(folder / parts[0])
+    index = {"weight_map": dict(zip("ab", parts, strict=True))}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     assert engine.state_of(PUBLISHED[0]) is Availability.DOWNLOAD
 
@@ -593,7 +604,9 @@ def test_memory_is_counted_from_parameters(studio):
     assert engine.memory_mb("bfloat16") == card["bfloat16"]
     tiny = MusicGen.Params(prompt="piano", model="tiny", precision="float32")
     shapes = checkpoint.describe(studio.hub.own()["tiny"]).shapes
-    decoder = sum(int(np.prod(shape)) for name, shape in shapes.items() if name.startswith("decoder."))
+    decoder = sum(
+        int(np.prod(shape)) for name, shape in shapes.items() if name.startswith("decoder.")
+    )
     others = sum(int(np.prod(shape)) for shape in shapes.values()) - decoder
     expected = need_mb(decoder, 2, 32, "float32", others) + decoder * 4 // 2**20
     assert engine.memory_mb("float32", tiny) == expected < 20

@@ -72,3 +72,24 @@ def dataset(lab: Lab, clip: Callable[..., ClipRow]) -> DatasetRow:
         made = clip(f"warm piano {place % 2}", 200 + 100 * place)
         lab.store.judgements.rate(made.id, "overall", 4, "ann")
     return lab.create_dataset("rated", DatasetFilter(), 0.5)
+
+
+@pytest.fixture(scope="session")
+def peft_folder(tiny_musicgen: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter of the tiny model as peft saves it, with random changes."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import MusicgenForConditionalGeneration
+
+    model = MusicgenForConditionalGeneration.from_pretrained(tiny_musicgen)
+    wrapped = get_peft_model(
+        model.decoder, LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj", "fc1"])
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for name, value in wrapped.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(value, std=0.3)
+    folder = tmp_path_factory.mktemp("peft") / "warm"
+    wrapped.save_pretrained(folder)
+    return folder

@@ -17,27 +17,6 @@ from tests import tiny_musicgen
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
-@pytest.fixture(scope="module")
-def peft_folder(tiny_musicgen, tmp_path_factory) -> Path:
-    """An adapter of the tiny model as peft saves it, with random changes."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import MusicgenForConditionalGeneration
-
-    model = MusicgenForConditionalGeneration.from_pretrained(tiny_musicgen)
-    wrapped = get_peft_model(
-        model.decoder, LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj", "fc1"])
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        for name, value in wrapped.named_parameters():
-            if "lora_B" in name:
-                torch.nn.init.normal_(value, std=0.3)
-    folder = tmp_path_factory.mktemp("peft") / "warm"
-    wrapped.save_pretrained(folder)
-    return folder
-
-
 def scaled(folder: Path, to: Path, factor: float) -> Path:
     """Another adapter: the same with all changes times ``factor``."""
     from safetensors.torch import load_file, save_file

@@ -8,7 +8,6 @@ import pytest
 
 from engines.base import InvalidParams, StudioError
 from storage import Stimulus, StorageError
-from tests.lab.test_adapters import peft_folder  # noqa: F401 - a fixture
 from training.lab import Lab
 from training.verdicts import sentence
 
@@ -16,7 +15,7 @@ SHORT = {"duration_s": 1.0, "guidance_scale": 1.0}
 
 
 @pytest.fixture
-def adapter(lab, musicgen, peft_folder):  # noqa: F811
+def adapter(lab, musicgen, peft_folder):
     return lab.import_adapter(peft_folder, "tiny")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from tests import tiny_musicgen as tiny
 from training import cli, corpus, devices, session
@@ -46,10 +47,19 @@ def write_dataset(
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny matrices are not worth sharing out."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny MusicGen that hears."""
-    return tiny.make(tmp_path_factory.mktemp("base") / "tiny", hears=True)
+    return tiny.make(tmp_path_factory.mktemp("base") / "tiny", hears=True, hidden_size=64)
 
 
 @pytest.fixture
@@ -70,7 +80,8 @@ def run(
     monkeypatch.setenv("STUDIO_DEVICE", "cpu")
 
     def train(dataset: Path, output: str = "run", **fields: Any) -> tuple[int, Path]:
-        return cli.main(arguments(base, dataset, tmp_path / output, **fields)), tmp_path / output
+        given = arguments(fields.pop("base", base), dataset, tmp_path / output, **fields)
+        return cli.main(given), tmp_path / output
 
     return train
 

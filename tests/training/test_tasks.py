@@ -10,6 +10,7 @@ from engines.music import checkpoint, codes
 from tests import tiny_musicgen as tiny
 from tests.training.conftest import make_task, noise, tone, write_dataset
 from training import losses
+from training.config import Precision
 from training.tasks import tokens
 
 PAD = tiny.PAD
@@ -51,10 +52,11 @@ def test_our_loss_is_the_librarys(tmp_path, melody, stereo):
     text = loaded.tokenizer([item.prompt for item in batch], padding=True, return_tensors="pt")
     found = [codes.encode_audio(loaded, sound, 3200) for sound in map(read, batch)]
     # the library's own delay pattern, of which the first column is the start
-    length = max(one.shape[1] for one in found) + (4 if not stereo else 4)
+    length = max(one.shape[1] for one in found) + 4
     labels = torch.full((2, length, len(found[0])), PAD)
     for row, one in zip(labels, found, strict=True):
-        _, pattern = loaded.model.decoder.build_delay_pattern_mask(one, PAD, one.shape[1] + 4)
+        begun = torch.cat([torch.full_like(one[:, :1], PAD), one], 1)
+        _, pattern = loaded.model.decoder.build_delay_pattern_mask(begun, PAD, one.shape[1] + 4)
         row[: one.shape[1] + 3] = pattern[:, 1:].T
     with torch.no_grad():
         theirs = loaded.model(**text, labels=labels[:, :-1]).loss
@@ -115,31 +117,28 @@ def test_clips_are_cut_to_the_longest_length(tmp_path, base):
     assert task.tokens(task.batches(0)[0][0].files).labels.shape == (1, 4, 25 + 3)
 
 
-def test_one_clip_can_be_learned_by_heart(tmp_path, base):
-    rows = [("train", prompt, [tone(330, 0.3)]) for prompt in ("slow piano", "slow piano theme")]
+def test_one_clip_can_be_learned_by_heart(tmp_path):
+    """At 128 channels: the frozen heads of fewer cannot say one of 2048 codes with certainty."""
+    base = tiny.make(tmp_path / "base", hears=True, hidden_size=128)
+    rows = [("train", prompt, [tone(330, 0.2)]) for prompt in ("slow piano", "slow piano theme")]
     dataset = write_dataset(tmp_path / "data", rows)
     fields = {"lora_r": 32, "lora_alpha": 64, "lora_dropout": 0, "conditioning_dropout": 0}
     task = make_task(base, dataset, tmp_path, **fields)
-    first = [task.batches(0)[0]]
-    assert float(evaluated(task, first[0]).value) > 5
-    train(task, 60, 2e-2, first)
-    assert float(evaluated(task, first[0]).value) < 0.05
+    first = task.batches(0)[0]
+    assert float(evaluated(task, first).value) > 5
+    train(task, 70, 3e-3, [first])
+    assert float(evaluated(task, first).value) < 0.05
 
 
-def test_after_training_on_one_of_two_sounds_it_prefers_that_one(tmp_path, base):
-    rows = [("train", "slow piano", [tone(200 + 3 * n)]) for n in range(3)]
-    rows += [("validation", "slow piano", [sound]) for sound in (tone(204.5), tone(800))]
-    dataset = write_dataset(tmp_path / "data", rows)
-    task = make_task(base, dataset, tmp_path)
-    (trained,), (other,) = task.validation()
-
-    def preference():
-        """How much likelier the sound is that is like those in training."""
-        return float(evaluated(task, [other]).value - evaluated(task, [trained]).value)
-
-    before = preference()
-    train(task, 6, 1e-2)
-    assert preference() > max(before, 0) + 1
+@pytest.mark.parametrize("chosen", [0, 1])
+def test_after_training_on_one_of_two_sounds_it_prefers_that_one(tmp_path, base, chosen):
+    both = [tone(250), tone(700)]
+    rows = [("train", prompt, [both[chosen]]) for prompt in ("slow piano", "slow piano theme")]
+    rows += [("validation", "slow piano", [sound]) for sound in both]
+    task = make_task(base, write_dataset(tmp_path / "data", rows), tmp_path)
+    train(task, 10, 5e-3)
+    losses_of = [float(evaluated(task, batch).value) for batch in task.validation()]
+    assert losses_of[chosen] < losses_of[1 - chosen] - 0.5
 
 
 def test_dropout_of_prompts_is_drawn_by_share_and_takes_all_text_away(tmp_path, base, sounds):
@@ -154,7 +153,7 @@ def test_dropout_of_prompts_is_drawn_by_share_and_takes_all_text_away(tmp_path, 
         evaluated_in_training(task, task.batches(0)[0])
     share = np.mean([flag for batch in given for flag in batch])
     assert share == pytest.approx(0.1, abs=0.06)
-    hidden, _ = whole(["slow piano", "fast drums"], [True, False])
+    hidden, _ = whole(["slow piano 0", "fast drums"], [True, False])
     assert (hidden[0] == 0).all()
     assert (hidden[1] != 0).any()
     evaluated(task, task.validation()[0])
@@ -202,7 +201,7 @@ def test_bfloat16_is_close_and_keeps_the_adapter_in_float32(tmp_path, base, soun
     exact = make_task(base, sounds, tmp_path, precision="float32")
     coarse = make_task(base, sounds, tmp_path, precision="bfloat16")
     batch = exact.batches(0)[0]
-    with torch.no_grad(), devices.prepare("bfloat16").autocast():
+    with torch.no_grad(), devices.prepare(Precision.BFLOAT16).autocast():
         found = coarse.loss(batch, False).value
     assert {p.dtype for p in coarse.parameters()} == {torch.float32}
     assert float(found) == pytest.approx(float(evaluated(exact, batch).value), rel=0.01)
@@ -234,8 +233,8 @@ def held_out(task):
 
 
 @pytest.mark.parametrize("method", ["dpo", "rank"])
-def test_held_out_pairs_are_told_apart_after_training(tmp_path, base, pairs, method):
-    task = make_task(base, pairs, tmp_path, method=method, batch_size=5)
+def test_held_out_pairs_are_told_apart_after_training(base, pairs, method):
+    task = make_task(base, pairs, pairs.parent, method=method, batch_size=5)
     before = held_out(task)
     if method == "dpo":
         assert before["accuracy"] == pytest.approx(0.5, abs=0.1)
@@ -248,9 +247,9 @@ def test_held_out_pairs_are_told_apart_after_training(tmp_path, base, pairs, met
     assert after["margin"] > 0
 
 
-def test_the_reference_is_the_model_without_its_adapter(tmp_path, base, pairs):
-    task = make_task(base, pairs, tmp_path, method="dpo")
-    fresh = make_task(base, pairs, tmp_path, method="dpo")
+def test_the_reference_is_the_model_without_its_adapter(base, pairs):
+    task = make_task(base, pairs, pairs.parent, method="dpo")
+    fresh = make_task(base, pairs, pairs.parent, method="dpo")
     item = task.batches(0)[0][0]
     train(task, 1, 1e-2, task.batches(0)[:3])
     task._reference.clear()
@@ -259,24 +258,24 @@ def test_the_reference_is_the_model_without_its_adapter(tmp_path, base, pairs):
     assert not torch.allclose(policy, task.reference(item), atol=0.1)
 
 
-def test_strength_and_imitation_change_the_loss_as_stated(tmp_path, base, pairs):
-    plain = make_task(base, pairs, tmp_path, method="dpo")
+def test_strength_and_imitation_change_the_loss_as_stated(base, pairs):
+    plain = make_task(base, pairs, pairs.parent, method="dpo")
     item = plain.batches(0)[0]
     assert float(evaluated(plain, item).value) == pytest.approx(np.log(2), abs=1e-4)
-    wide = make_task(base, pairs, tmp_path, method="dpo", use_margin=True)
+    wide = make_task(base, pairs, pairs.parent, method="dpo", use_margin=True)
     # of strength 2, so the gap asked for is log 2: log(1 + exp(log 2))
     assert float(evaluated(wide, item).value) == pytest.approx(np.log(3), abs=1e-4)
-    both = make_task(base, pairs, tmp_path, method="dpo", sft_weight=0.5)
+    both = make_task(base, pairs, pairs.parent, method="dpo", sft_weight=0.5)
     made = both.tokens([item[0].files[0]])
-    imitation = losses.supervised(
-        both.logits(made.inputs, *both.conditioning([item[0].prompt])), made.labels
-    )
+    with torch.no_grad():
+        logits = both.logits(made.inputs, *both.conditioning([item[0].prompt]))
+    imitation = losses.supervised(logits, made.labels)
     expected = np.log(2) + 0.5 * float(imitation)
     assert float(evaluated(both, item).value) == pytest.approx(expected, abs=1e-3)
 
 
-def test_preferences_are_learned_without_noise(tmp_path, base, pairs):
-    task = make_task(base, pairs, tmp_path, method="dpo", lora_dropout=0.5)
+def test_preferences_are_learned_without_noise(base, pairs):
+    task = make_task(base, pairs, pairs.parent, method="dpo", lora_dropout=0.5)
     item = task.batches(0)[0]
     train(task, 1, 1e-2, [item])
     assert evaluated_in_training(task, item).value == evaluated(task, item).value
