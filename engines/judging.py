@@ -234,13 +234,7 @@ class Judging:
 
     def _compared(self, rater: str) -> tuple[set[frozenset[str]], Counter[str]]:
         """The pairs that ``rater`` has judged, and how often each clip was judged by anybody."""
-        mine: set[frozenset[str]] = set()
-        times: Counter[str] = Counter()
-        for row in self.judgements.preference_table():
-            times.update((row.chosen_id, row.rejected_id))
-            if row.rater == rater:
-                mine.add(frozenset((row.chosen_id, row.rejected_id)))
-        return mine, times
+        return self.judgements.pairs_of(rater), Counter(self.judgements.times_compared())
 
     # tests
 

@@ -234,6 +234,26 @@ class Judgements:
             to_preference, self._database.query(f"{PREFERENCE_ROWS} ORDER BY preferences.number")
         )
 
+    def pairs_of(self, rater: str) -> set[frozenset[str]]:
+        """The pairs of clip ids that a person has compared."""
+        rows = self._database.query(
+            "SELECT chosen.id, rejected.id FROM preferences"
+            " CROSS JOIN clips AS chosen ON chosen.number = chosen_number"
+            " CROSS JOIN clips AS rejected ON rejected.number = rejected_number WHERE rater = ?",
+            [rater],
+        )
+        return {frozenset((row[0], row[1])) for row in rows}
+
+    def times_compared(self) -> dict[str, int]:
+        """How often each clip was compared, by anybody; clips that never were are left out."""
+        rows = self._database.query(
+            "SELECT id, sum(times) FROM (SELECT chosen_number AS clip, count(*) AS times"
+            " FROM preferences GROUP BY chosen_number UNION ALL SELECT rejected_number, count(*)"
+            " FROM preferences GROUP BY rejected_number)"
+            " CROSS JOIN clips ON number = clip GROUP BY id"
+        )
+        return {row[0]: row[1] for row in rows}
+
     # marks
 
     def mark(self, clip_id: str, tag: str, rater: str, good: bool | None = None) -> MarkRow:

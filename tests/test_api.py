@@ -339,6 +339,7 @@ def test_every_endpoint_is_documented(documented):
 
 
 @pytest.mark.speech
+@pytest.mark.timeout(900)  # two runs are trained
 def test_the_python_examples_run(documented):
     code = "\n".join(blocks("python")).replace("http://127.0.0.1:7860", documented.url)
     names = {}

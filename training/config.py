@@ -45,7 +45,7 @@ class Logger(StrEnum):
 Module = Literal["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
 MODULES: tuple[Module, ...] = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 
-ADVANCED = {"advanced": True}
+ADVANCED: dict[str, Any] = {"advanced": True}
 
 
 class RunConfig(Params):
@@ -190,7 +190,7 @@ class RunConfig(Params):
     rank_margin: float = Field(
         0.1, gt=0, le=10, title="Rank margin",
         description="Gap in mean log-probability beyond which rank is content with a pair.",
-        json_schema_extra={"unit": "nats", "step": 0.05} | ADVANCED,
+        json_schema_extra=ADVANCED | {"unit": "nats", "step": 0.05},
     )  # fmt: skip
     sft_weight: float = Field(
         0.0, ge=0, le=10, title="Share of imitation",
@@ -240,7 +240,7 @@ class RunConfig(Params):
     sample_duration_s: float = Field(
         5.0, ge=0.5, le=30, title="Sample length",
         description="Length of the sounds made after each epoch.",
-        json_schema_extra={"unit": "s", "step": 1} | ADVANCED,
+        json_schema_extra=ADVANCED | {"unit": "s", "step": 1},
     )  # fmt: skip
     logger: Logger = Field(
         Logger.NONE, title="Logger",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engines.base import StudioError
 from training.config import RunConfig
@@ -35,7 +35,7 @@ def wrap(decoder: nn.Module, config: RunConfig, base_id: str, dropout: float) ->
         target_modules=list(config.target_modules),
         bias="none",
     )
-    model = get_peft_model(decoder, wanted)  # type: ignore[arg-type]
+    model = get_peft_model(decoder, wanted)
     model.peft_config[ADAPTER].base_model_name_or_path = base_id
     return model
 
@@ -65,7 +65,7 @@ def save(model: PeftModel, folder: Path) -> None:
 
     # bytes written by Python: safetensors' own writer hides the system's error when the disk is full
     (folder / WEIGHTS).write_bytes(safetensors.torch.save(tensors(model), {"format": "pt"}))
-    config = copy.copy(model.peft_config[ADAPTER])
+    config: Any = copy.copy(model.peft_config[ADAPTER])
     config.inference_mode = True
     config.target_modules = sorted(config.target_modules)  # a set's order differs between processes
     config.save_pretrained(str(folder))
@@ -92,7 +92,7 @@ def deltas(model: PeftModel) -> dict[str, torch.Tensor]:
 
     decoder = model.get_base_model()
     return {
-        name: module.get_delta_weight(ADAPTER).detach().float()  # type: ignore[operator]
+        name: module.get_delta_weight(ADAPTER).detach().float()  # type: ignore[attr-defined]
         for name, module in decoder.named_modules()
         if isinstance(module, LoraLayer)
     }

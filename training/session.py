@@ -215,7 +215,9 @@ def prepare(
 
     def tick(done: int, total: int) -> None:
         stop.recorder.update(phase=f"encoding {done + 1} of {total}")
-        if place.accelerator.num_processes == 1:  # else they would have to agree; the first step will
+        if (
+            place.accelerator.num_processes == 1
+        ):  # else they would have to agree; the first step will
             stop.check()
 
     cache = CodesCache(paths.cache_folder, paths.base_folder, tick)

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -97,7 +97,7 @@ class Shape:
 
 def shape_of(decoder: torch.nn.Module) -> Shape:
     """Sizes of a MusicgenForCausalLM or MusicgenMelodyForCausalLM; StudioError for another kind."""
-    config = decoder.config
+    config: Any = decoder.config
     if config.model_type not in ("musicgen_decoder", "musicgen_melody_decoder"):
         raise StudioError(f"A MusicGen decoder was expected, this is a {config.model_type}.")
     if config.activation_function != "gelu":

@@ -45,7 +45,9 @@ def request(brief: Brief, rng: np.random.Generator) -> PromptParams:
     }
     names = {"lead": "primary_instruments", "support": "secondary_instruments"}
     chosen = {names.get(name, name): attributes[names.get(name, name)] for name in kept - said}
-    return prompt_of(_text(brief, said, rng), {name: value for name, value in chosen.items() if value})
+    return prompt_of(
+        _text(brief, said, rng), {name: value for name, value in chosen.items() if value}
+    )
 
 
 def _support(brief: Brief, rng: np.random.Generator) -> list[str]:

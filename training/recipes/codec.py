@@ -116,7 +116,9 @@ class Codebook(nn.Module):
 
 def _pick(vectors: Tensor, count: int) -> Tensor:
     chosen = torch.randint(len(vectors), (count,), device=vectors.device)
-    return vectors.detach()[chosen] + 1e-4 * torch.randn(count, vectors.shape[1], device=vectors.device)
+    return vectors.detach()[chosen] + 1e-4 * torch.randn(
+        count, vectors.shape[1], device=vectors.device
+    )
 
 
 class TrainableCodec(nn.Module):

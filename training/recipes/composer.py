@@ -127,7 +127,9 @@ def _key_names(minor: bool) -> tuple[str, ...]:
     return tuple(f"{name} {'minor' if minor else 'major'}" for name in (*flat, *extra))
 
 
-def _one(rng: np.random.Generator, options: Sequence[str], odds: Sequence[float] | None = None) -> str:
+def _one(
+    rng: np.random.Generator, options: Sequence[str], odds: Sequence[float] | None = None
+) -> str:
     weights = None if odds is None else np.asarray(odds) / np.sum(odds)
     return options[int(rng.choice(len(options), p=weights))]
 
@@ -229,7 +231,8 @@ class _Composer:
             self._strike(name, role, _one(self.rng, self.style["comp"]), around, level=-10)
 
     def _strike(self, name: str, role: str, pattern: str, around: int, level: int) -> None:
-        track, before = self._track(name, role), ()
+        track = self._track(name, role)
+        before: tuple[int, ...] = ()
         facts = self.programs[name]
         for bar in range(self.bars):
             pitches = voicing(self.chords[bar], before, around)
@@ -350,7 +353,14 @@ class _Composer:
         return track
 
     def _note(
-        self, track: Track, bar: int, step: int, length: float, pitch: int, level: float, legato: float
+        self,
+        track: Track,
+        bar: int,
+        step: int,
+        length: float,
+        pitch: int,
+        level: float,
+        legato: float,
     ) -> None:
         """Add a note at a sixteenth of a bar, with the style's swing and a human's unevenness."""
         swing = self.style["swing"]
@@ -382,5 +392,3 @@ def _approach(root: int, following: int) -> int:
     """A half tone below or above the next root, whichever is closer to this one."""
     target = nearest(following, root)
     return target - 1 if target >= root else target + 1
-
-

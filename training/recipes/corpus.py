@@ -55,7 +55,9 @@ def write(folder: Path, plan: CorpusPlan, workers: int = 1) -> None:
     described.write_text(json.dumps(asdict(plan), indent=1), encoding="utf-8")
     missing = [n for n in range(plan.shards) if not _path(folder, n, "npy").exists()]
     with ProcessPoolExecutor(workers) as pool:
-        for done in pool.map(_write_shard, *zip(*((folder, plan, n) for n in missing), strict=True)):
+        for done in pool.map(
+            _write_shard, *zip(*((folder, plan, n) for n in missing), strict=True)
+        ):
             print(f"shard {done + 1} of {plan.shards}", flush=True)
 
 
