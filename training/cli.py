@@ -183,9 +183,8 @@ def _base(name: str, data: Path) -> tuple[Path, str]:
     """The folder and revision of a base: a folder itself, or weights in the data folder."""
     if (Path(name) / "config.json").is_file():
         return Path(name), ""
-    from engines.music.musicgen import MusicGen
-
     from engines.hub import Hub
+    from engines.music.musicgen import MusicGen
     from training.bases import known
 
     hub = Hub(data / "models")
