@@ -183,9 +183,9 @@ def _test(test: AdapterTest) -> str:
         vote = button("Listen and vote", "open-test", test.test_id, "small primary")
         return f'<li><div class="line">{name}{vote}</div></li>'
     if test.error:
-        return (
-            f'<li><div class="line">{name}</div><p class="state bad">{escape(test.error)}</p></li>'
-        )
+        again = button("Try again", "retry-test", test.id, "small")
+        told = f'<p class="state bad">{escape(test.error)}</p>'
+        return f'<li><div class="line">{name}{again}</div>{told}</li>'
     share = test.done / test.of if test.of else 0.0
     bar = progress_bar(share, f"{test.done} of {counted(test.of, 'clip')} made")
     return f'<li><div class="line">{name}</div>{bar}</li>'

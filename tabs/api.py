@@ -16,9 +16,10 @@ from tabs.api_clips import ClipEndpoints
 from tabs.api_engines import EngineEndpoints, PresetEndpoints
 from tabs.api_jobs import JobEndpoints, MakeEndpoints, engine_endpoint
 from tabs.api_judging import JudgingEndpoints
-from tabs.api_learning import DatasetEndpoints, TrainingEndpoints
+from tabs.api_learning import DatasetEndpoints
 from tabs.api_listening import ListeningEndpoints
 from tabs.api_prompts import PromptEndpoints
+from tabs.api_training import TrainingEndpoints
 from tabs.endpoint import checked, publish
 
 GROUPS = (

@@ -172,7 +172,9 @@
       if (!canvas || !this.buffers.length) return;
       const width = (canvas.width = canvas.clientWidth * devicePixelRatio || 600);
       const height = (canvas.height = canvas.clientHeight * devicePixelRatio || 60);
-      const paper = canvas.getContext("2d"), buffer = this.buffers[this.active];
+      /* beside a reference, always that one: else one could see which sound equals it */
+      const drawn = this.root.dataset.kind === "mushra" ? 0 : this.active;
+      const paper = canvas.getContext("2d"), buffer = this.buffers[drawn];
       const data = buffer.getChannelData(0), span = width * (buffer.duration / this.length);
       const bars = Math.max(1, Math.floor(span / (3 * devicePixelRatio))), step = data.length / bars;
       const peaks = Array.from({ length: bars }, (_, bar) => {

@@ -6,7 +6,14 @@
   const rater = () => document.querySelector("#studio-rater [data-rater]")?.dataset.rater || "";
 
   /* ---- one way to an endpoint ---- */
-  async function call(name, ...data) {
+  let last = Promise.resolve();
+  function call(name, ...data) {
+    /* one after the other: of two quick clicks the second must win */
+    const done = last.then(() => send(name, data));
+    last = done.catch(() => {});
+    return done;
+  }
+  async function send(name, data) {
     const answer = await fetch(`gradio_api/run/${name}`, {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ data }),
     });

@@ -21,6 +21,7 @@ from training.run_files import RunSample
 from training.runs import RESUMABLE, Comparison
 
 NO_RUNS = "No run yet. Fill in the form on the right and press Start."
+HIGHER = ("accuracy", "margin")
 PAUSE_FACTOR = 100  # a gap so many times the usual one is a pause, not a step
 LOOKS = {
     "queued": ("", "waiting"),
@@ -258,14 +259,17 @@ def shown(value: Any) -> str:
 
 
 def comparison_html(
-    found: Comparison, series: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]
+    found: Comparison,
+    series: Sequence[tuple[str, Sequence[Mapping[str, Any]]]],
+    datasets: Mapping[str, str],
 ) -> str:
-    """Where configurations differ, the best values, and the curves over each other."""
+    """Where configurations differ, the best values, and the curves over each other; ``datasets``
+    are names by id."""
     heads = "".join(f"<th>{escape(run.name)} {state_html(run)}</th>" for run in found.runs)
-    lines = "".join(
-        f"<tr><th>{escape(name)}</th>{''.join(f'<td>{escape(shown(v))}</td>' for v in values)}</tr>"
-        for name, values in found.differences.items()
-    )
+    lines = ""
+    for name, values in found.differences.items():
+        cells = (escape(datasets.get(str(value), shown(value))) for value in values)
+        lines += f"<tr><th>{escape(name)}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
     if not lines:
         lines = f'<tr><td colspan="{len(found.runs) + 1}">Configured alike; only chance differs.</td></tr>'
     names = list(dict.fromkeys(name for values in found.metrics for name in values))
@@ -281,12 +285,13 @@ def comparison_html(
 
 
 def _best_row(name: str, values: Sequence[Any]) -> str:
+    """One metric of all runs, the best value marked where there is a better and a worse."""
     numbers = [value for value in values if isinstance(value, int | float)]
-    lower = "loss" in name
-    top = (min if lower else max)(numbers) if numbers and len(set(numbers)) > 1 else None
+    best = min if "loss" in name else max if name in HIGHER else None
+    top = best(numbers) if best and len(set(numbers)) > 1 else None
     cells = "".join(
         f'<td class="{"best" if value is not None and value == top else ""}">'
-        f"{number(value) if isinstance(value, int | float) else '–'}</td>"
+        f"{number(value) if isinstance(value, int | float) else escape(shown(value))}</td>"
         for value in values
     )
     return f"<tr><th>{escape(name.replace('_', ' '))}</th>{cells}</tr>"

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from engines.music import kernels
+from engines.music.attention import RECENT, Cache
 from engines.music.packing import DTYPES, Format, Shape, Weights
 from engines.music.vectors import LANES, yield_address
 
@@ -29,8 +30,8 @@ class CpuLayers:
         (S may be 0 and differ), the others to none."""
         shape = self._shape
         tokens = [len(text) for text in texts]
-        rows = max(sequences * min(PREFILL_STEPS, capacity), sum(tokens))
-        room = -(-max(capacity, *tokens, 1) // LANES) * LANES if tokens else capacity + LANES
+        rows = max(2, sequences * min(PREFILL_STEPS, capacity), sum(tokens))
+        longest = max([capacity, shape.head_dim, *tokens])
         self._cache = self._room(shape.layers, sequences, capacity, DTYPES[self._form])
         # the text is short: its keys and values stay in float32
         self._cross = self._room(shape.layers, len(texts), max([1, *tokens]), np.float32)
@@ -44,7 +45,7 @@ class CpuLayers:
             counters=np.zeros((2, 10 * shape.layers + 2), np.int64),
             normed=np.zeros((self._threads, rows, shape.hidden), np.float32),
             sums=np.zeros((self._threads, rows, LANES), np.float32),
-            scores=np.zeros((self._threads, 1, room), np.float32),
+            scores=np.zeros((self._threads, 2, longest + LANES), np.float32),
         )
         if sum(tokens):
             states = np.ascontiguousarray(np.concatenate(list(texts)), np.float32)
@@ -89,13 +90,18 @@ class CpuLayers:
         for other in others:
             other.result()
 
-    def _room(self, layers: int, sequences: int, capacity: int, dtype: type) -> kernels.Cache:
+    def _room(self, layers: int, sequences: int, capacity: int, dtype: type) -> Cache:
         heads, size = self._shape.heads, self._shape.head_dim
-        tokens = -(-capacity // LANES)
         base = (layers, sequences, heads)
-        return kernels.Cache(
+        tokens, parts = -(-capacity // LANES), -(-size // LANES)
+        old = max(0, (capacity - RECENT) // LANES) if dtype == np.int8 else 0
+        return Cache(
             keys=np.zeros((*base, tokens, size, LANES), dtype),
             key_scale=np.ones((*base, tokens * LANES), np.float32),
-            values=np.zeros((*base, -(-size // LANES), tokens * LANES, LANES), dtype),
+            values=np.zeros((*base, parts, tokens * LANES, LANES), dtype),
             value_scale=np.ones((*base, tokens * LANES), np.float32),
+            old_keys=np.zeros((*base, old, size, LANES // 2), np.uint8),
+            old_key_range=np.zeros((*base, old, 2, size), np.float32),
+            old_values=np.zeros((*base, parts, old * LANES, LANES // 2), np.uint8),
+            old_value_range=np.zeros((*base, 2, old * LANES), np.float32),
         )

@@ -10,19 +10,17 @@ rows beside it: the result of a row is bitwise the same alone, in a batch, and w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from engines.music.attention import attend, remember
+from engines.music.compiling import compiled, compiled_sums
 from engines.music.vectors import (
     LANES,
     add_and_fetch_old,
     call,
     own_function,
-    power_of_two,
-    put,
     read_shared,
     tile1,
     tile2,
@@ -30,37 +28,10 @@ from engines.music.vectors import (
 )
 
 F = np.float32
-ZERO, HALF, ONE, TINY, EPSILON = F(0), F(0.5), F(1), F(1e-30), F(1e-5)
-INT8_MAX = F(127)
+ZERO, HALF, ONE, EPSILON = F(0), F(0.5), F(1), F(1e-5)
 SPINS = 200  # looks at a counter before a waiting thread lets others run
 STORE, ADD, GELU = 0, 1, 2
 CLAIMED, FINISHED = 0, 1
-
-
-def compiled(function: Callable, liberties: tuple[str, ...] = ("contract",)) -> Callable:
-    """numba's compiler, with the result kept on disk where there is a place for it."""
-    options = {"nogil": True, "error_model": "numpy", "fastmath": set(liberties)}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # neither the package nor the home folder can be written to
-        return njit(**options)(function)
-
-
-def compiled_sums(function: Callable) -> Callable:
-    """Likewise for functions that sum or seek the largest, which may be done lane by lane."""
-    return compiled(function, ("contract", "reassoc", "nnan"))
-
-
-class Cache(NamedTuple):
-    """Keys and values. TB and DB are blocks of LANES tokens or channels; S sequences, h heads.
-
-    A scale belongs to a token and head of an int8 cache and is 1 otherwise.
-    """
-
-    keys: np.ndarray  # (L, S, h, TB, head_dim, LANES)
-    key_scale: np.ndarray  # (L, S, h, TB * LANES)
-    values: np.ndarray  # (L, S, h, DB, TB * LANES, LANES)
-    value_scale: np.ndarray  # (L, S, h, TB * LANES)
 
 
 class Buffers(NamedTuple):
@@ -74,22 +45,7 @@ class Buffers(NamedTuple):
     counters: np.ndarray  # (2, phases) int64: pieces claimed and finished
     normed: np.ndarray  # (threads, rows, H)
     sums: np.ndarray  # (threads, rows, LANES)
-    scores: np.ndarray  # (threads, 1, tokens)
-
-
-@compiled
-def exponential(x):
-    """e to the power of x <= 0, within two units in the last place (Cephes' expf)."""
-    x = max(x, F(-87))
-    n = np.int32(x * F(1.44269504) - HALF)
-    x = x - F(n) * F(0.693359375) + F(n) * F(2.12194440e-4)
-    p = F(1.9875691500e-4)
-    p = p * x + F(1.3981999507e-3)
-    p = p * x + F(8.3334519073e-3)
-    p = p * x + F(4.1665795894e-2)
-    p = p * x + F(1.6666665459e-1)
-    p = p * x + F(5.0000001201e-1)
-    return (p * x * x + x + ONE) * power_of_two(n)
+    scores: np.ndarray  # (threads, 2, tokens or head_dim)
 
 
 @compiled
@@ -176,58 +132,6 @@ def linear(matrix, scale, x, rows, sums, out, width, mode, counters, phase, yiel
     return phase + 1
 
 
-@compiled_sums
-def scale_of(vector, whole):
-    """By what an int8 vector is multiplied to give ``vector``; 1 for other types."""
-    if not whole:
-        return ONE
-    largest = TINY
-    for j in range(vector.shape[0]):
-        largest = max(largest, abs(vector[j]))
-    return largest / INT8_MAX
-
-
-@compiled
-def remember(key, value, token, keys, key_scale, values, value_scale):
-    """Write the key and value of one token and head into its cache."""
-    own_function()
-    whole = keys.itemsize == 1
-    block, lane = token // LANES, token % LANES
-    key_scale[token] = scale_of(key, whole)
-    value_scale[token] = scale_of(value, whole)
-    for d in range(key.shape[0]):
-        put(keys[block, d], lane, key[d] / key_scale[token])
-        put(values[d // LANES, token], d % LANES, value[d] / value_scale[token])
-
-
-@compiled_sums
-def attend(query, tokens, keys, key_scale, values, value_scale, scores, sums, out):
-    """Attention of one head of one row over the first tokens of its cache.
-
-    ``query (1, head_dim)`` is read, ``out (head_dim)`` written; ``scores`` and ``sums`` are room.
-    """
-    own_function()
-    size = out.shape[0]
-    for block in range((tokens + LANES - 1) // LANES):
-        tile1(keys[block], query, size, scores[:, block * LANES :])
-    factor = ONE / np.sqrt(F(size))
-    largest = F(-1e30)
-    for t in range(tokens):
-        scores[0, t] *= key_scale[t] * factor
-        largest = max(largest, scores[0, t])
-    total = ZERO
-    for t in range(tokens):
-        scores[0, t] = exponential(scores[0, t] - largest)
-        total += scores[0, t]
-    for t in range(tokens):
-        scores[0, t] *= value_scale[t]
-    for block in range(values.shape[0]):
-        tile1(values[block], scores, tokens, sums)
-        start = block * LANES
-        for j in range(min(LANES, size - start)):
-            out[start + j] = sums[0, j] / total
-
-
 @compiled
 def fill_cross(weights, states, sequences, places, cross, buffers, me, yield_address):
     """Keys and values of the text, once: ``states (N, H)`` are the tokens of all sequences, token n is
@@ -250,8 +154,7 @@ def fill_cross(weights, states, sequences, places, cross, buffers, me, yield_add
                 remember(
                     projected[n, first : first + size],
                     projected[n, hidden + first : hidden + first + size],
-                    places[n], cross.keys[layer, s, head], cross.key_scale[layer, s, head],
-                    cross.values[layer, s, head], cross.value_scale[layer, s, head],
+                    places[n], cross, layer, s, head,
                 )  # fmt: skip
             add_and_fetch_old(counters[FINISHED], phase)
         wait(counters, phase, heads, yield_address)
@@ -293,8 +196,7 @@ def forward(weights, cache, cross, cross_tokens, steps, start, buffers, me, yiel
             remember(
                 projected[row, width + first : width + first + size],
                 projected[row, 2 * width + first : 2 * width + first + size],
-                start + row % steps, cache.keys[layer, s, head], cache.key_scale[layer, s, head],
-                cache.values[layer, s, head], cache.value_scale[layer, s, head],
+                start + row % steps, cache, layer, s, head,
             )  # fmt: skip
             add_and_fetch_old(counters[FINISHED], phase)
         wait(counters, phase, rows * heads, yield_address)
@@ -307,9 +209,7 @@ def forward(weights, cache, cross, cross_tokens, steps, start, buffers, me, yiel
             s, first = row // steps, head * size
             attend(
                 projected[row : row + 1, first : first + size], start + row % steps + 1,
-                cache.keys[layer, s, head], cache.key_scale[layer, s, head],
-                cache.values[layer, s, head], cache.value_scale[layer, s, head],
-                scores, sums, mixed[row, first : first + size],
+                cache, layer, s, head, scores, sums, mixed[row, first : first + size],
             )  # fmt: skip
             add_and_fetch_old(counters[FINISHED], phase)
         wait(counters, phase, rows * heads, yield_address)
@@ -332,9 +232,7 @@ def forward(weights, cache, cross, cross_tokens, steps, start, buffers, me, yiel
                 s, first = row // steps, head * size
                 attend(
                     projected[row : row + 1, first : first + size], cross_tokens[s],
-                    cross.keys[layer, s, head], cross.key_scale[layer, s, head],
-                    cross.values[layer, s, head], cross.value_scale[layer, s, head],
-                    scores, sums, mixed[row, first : first + size],
+                    cross, layer, s, head, scores, sums, mixed[row, first : first + size],
                 )  # fmt: skip
                 add_and_fetch_old(counters[FINISHED], phase)
             wait(counters, phase, cross_rows * heads, yield_address)

@@ -28,6 +28,13 @@ def _array(context, builder, kind, value):
 
 def _weights(builder, pointer, dtype):
     """Load LANES stored numbers as float32."""
+    if dtype == types.uint8:  # two numbers from 0 to 15: the first half of the lanes is below
+        half = ir.VectorType(ir.IntType(8), LANES // 2)
+        pairs = builder.load(builder.bitcast(pointer, half.as_pointer()), align=1)
+        below = builder.and_(pairs, ir.Constant(half, [15] * (LANES // 2)))
+        above = builder.lshr(pairs, ir.Constant(half, [4] * (LANES // 2)))
+        both = builder.shuffle_vector(below, above, ir.Constant(INT_VECTOR, list(range(LANES))))
+        return builder.uitofp(both, VECTOR)
     stored = {types.float32: FLOAT, types.uint16: ir.IntType(16), types.int8: ir.IntType(8)}[dtype]
     vector = ir.VectorType(stored, LANES)
     numbers = builder.load(builder.bitcast(pointer, vector.as_pointer()), align=1)
@@ -42,8 +49,8 @@ def _weights(builder, pointer, dtype):
 def _tile(rows: int):
     """``tile(block, x, depth, out)``: out[r, :] = sum over k < depth of x[r, k] * block[k, :].
 
-    ``block (depth or more, LANES)`` of any stored type, ``x`` and ``out`` float32 with ``rows`` rows
-    or more. Each output is one chain of fused multiply-adds over k in order, so it does not depend on
+    ``block (depth or more, LANES)`` of any stored type (``LANES // 2`` bytes of two numbers each in
+    uint8), ``x`` and ``out`` float32 with ``rows`` rows or more. Each output is one chain of fused multiply-adds over k in order, so it does not depend on
     the number of rows, and all formats and processors round alike.
     """
 
@@ -56,6 +63,7 @@ def _tile(rows: int):
                 for kind, value in zip((block_type, x_type), arguments[:2], strict=True)
             )
             depth, out = arguments[2], _array(context, builder, out_type, arguments[3])
+            width = LANES // 2 if block_type.dtype == types.uint8 else LANES
             multiply_add = cgutils.get_or_insert_function(
                 builder.module, ir.FunctionType(VECTOR, [VECTOR] * 3), f"llvm.fma.v{LANES}f32"
             )
@@ -68,7 +76,7 @@ def _tile(rows: int):
             )
             sums = [cgutils.alloca_once_value(builder, ir.Constant(VECTOR, None)) for _ in x_rows]
             with cgutils.for_range(builder, depth, intp=INT64) as loop:
-                offset = builder.mul(loop.index, INT64(LANES))
+                offset = builder.mul(loop.index, INT64(width))
                 weights = _weights(builder, builder.gep(block.data, [offset]), block_type.dtype)
                 for row, total in zip(x_rows, sums, strict=True):
                     number = builder.load(builder.gep(row, [loop.index]))

@@ -24,7 +24,7 @@ DRAWN = {
 def clips(site):
     """Clips to judge: pairs and triples of one prompt, and the outputs of two codecs."""
     made = {}
-    for text, count in (("to rate", 2), ("a pair", 2), ("three of a kind", 3)):
+    for text, count in (("to rate", 2), ("described", 1), ("a pair", 2), ("three of a kind", 3)):
         made[text] = [
             site.studio.make("tone", text=text, seed=n, pitch_hz=300 + 100 * n, steps=4)[0]
             for n in range(count)
@@ -114,9 +114,9 @@ def test_a_rating_is_changed_not_piled_up(page, judging, clips):
 
 
 def test_tags_notes_and_favourite_keep_themselves(page, site, judging, clips):
-    clip = clips["to rate"][0]
+    clip = clips["described"][0]
     open_judge(page, "rate")
-    only(page, "rate", "rate")
+    only(page, "rate", "described")
     page.wait_for_selector(f'#rate-card [data-clip="{clip.id}"]')
     page.click("#rate-card [data-mark='clear']")
     page.click("#rate-card [data-mark='robotic']")
@@ -133,7 +133,7 @@ def test_tags_notes_and_favourite_keep_themselves(page, site, judging, clips):
     page.reload()
     open_judge(page, "rate")
     page.wait_for_selector("#rate-card .rate-card")
-    only(page, "rate", "rate")
+    only(page, "rate", "described")
     page.wait_for_selector("#rate-card [data-mark='too <loud>'][aria-pressed='true']")
 
 

@@ -174,9 +174,9 @@ def test_a_row_draws_from_its_own_generator_alone(int8, mono):
     other = int8.generate(**states, rngs=rngs, frames=FRAMES)
     assert first[0].tolist() == other[0].tolist()
     assert first[1].tolist() != other[1].tolist()
-    # more frames begin with the same ones
-    longer = _ours(int8, states, 2, greedy=False, frames=FRAMES + 11)
-    assert longer[:, :, :FRAMES].tolist() == first.tolist()
+    # more frames begin with the same ones, up to where the shorter one pads its last codebooks
+    longer, same = _ours(int8, states, 2, greedy=False, frames=FRAMES + 11), FRAMES - 3
+    assert longer[:, :, :same].tolist() == first[:, :, :same].tolist()
 
 
 def test_a_prompt_in_one_pass_is_the_prompt_step_by_step(decoder, loaded):
