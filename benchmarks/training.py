@@ -2,12 +2,14 @@
 
 ``python -m benchmarks.training`` (some minutes, 6 GB of memory, 3 GB of disk): the configuration of
 musicgen-small with random weights, clips of 10 s, batch 1, accumulation 4. Each contender is a process
-of its own; they take turns, one optimizer step each. ``--turns 5`` for more of them.
+of its own; they take turns, one optimizer step each. ``--turns 5`` for more of them. The ratio is that of
+the processor's time, which other work on the machine changes least; ``--threads 1`` makes it sure.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import statistics
 import subprocess
@@ -15,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +27,6 @@ from benchmarks.common import ROOT, show
 
 SAMPLE_RATE, DURATION_S, CLIPS = 32_000, 10, 8
 PAD = 2048
-TURNS = 3
-WARM_UP = 1  # steps of each contender that are not counted
 CONTENDERS = {"plain": "plain loop, encodes at each step", "ours": "studio, codes and text cached"}
 
 
@@ -83,15 +84,31 @@ def write_dataset(folder: Path) -> None:
 # --- the contenders, each in its own process --------------------------------------------------
 
 
-def turn() -> None:
-    """Wait until it is this process's turn."""
-    if not sys.stdin.readline():
-        sys.exit(0)
+@dataclass(frozen=True)
+class Step:
+    """Seconds by the clock and of the processor for one optimizer step, and the most memory so far."""
+
+    seconds: float
+    processor_s: float
+    memory_mb: float
 
 
-def report(seconds: float) -> None:
-    """The seconds of a step, and the most memory so far in MB."""
-    print(f"{seconds} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}", flush=True)
+class Watch:
+    """Measures the steps of this process and sends them to the race."""
+
+    def __init__(self) -> None:
+        self._processor_s = time.process_time()
+
+    def wait(self) -> None:
+        """Until it is this process's turn."""
+        if not sys.stdin.readline():
+            sys.exit(0)
+        self._processor_s = time.process_time()
+
+    def report(self, seconds: float) -> None:
+        """A step that took ``seconds``."""
+        memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        print(seconds, time.process_time() - self._processor_s, memory_mb, flush=True)
 
 
 def ours(work: Path) -> None:
@@ -102,11 +119,13 @@ def ours(work: Path) -> None:
     from training.loop import Trainer
     from training.record import Recorder, RunRecord
 
+    watch = Watch()
+
     class Turns(Recorder):
         def metrics(self, split: str, step: int, epoch: int, values: Any) -> None:
             if split == "train":
-                report(values["step_s"])
-                turn()
+                watch.report(values["step_s"])
+                watch.wait()
 
     config = RunConfig.of({"epochs": 100, "precision": "float32"})
     folder = work / "run"
@@ -115,7 +134,7 @@ def ours(work: Path) -> None:
     paths = session.Paths(work / "base", work / "data", "base", "", work / "cache")
     place, found = devices.prepare(config.precision), read(work / "data", config.method)
     _, task = session.prepare(config, paths, found, place, session.Stop(recorder))
-    turn()
+    watch.wait()
     Trainer(task, session.plan_of(config), place.accelerator, recorder).run()
 
 
@@ -154,7 +173,8 @@ def plain(work: Path) -> None:
         text = words(row["prompt"], return_tensors="pt")
         return model(**text, labels=labels).loss
 
-    turn()
+    watch = Watch()
+    watch.wait()
     while True:
         for start in range(0, CLIPS, 4):
             begun = time.perf_counter()
@@ -163,15 +183,15 @@ def plain(work: Path) -> None:
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
             optimizer.zero_grad()
-            report(time.perf_counter() - begun)
-            turn()
+            watch.report(time.perf_counter() - begun)
+            watch.wait()
 
 
 # --- the race ---------------------------------------------------------------------------------
 
 
-def steps(name: str, work: Path) -> Iterator[tuple[float, float]]:
-    """Seconds and memory of one step after the other; a step is only done when asked for."""
+def steps(name: str, work: Path, threads: int) -> Iterator[Step]:
+    """One step after the other; a step is only done when asked for."""
     command = [
         sys.executable,
         "-m",
@@ -181,9 +201,11 @@ def steps(name: str, work: Path) -> Iterator[tuple[float, float]]:
         "--work",
         str(work),
     ]
+    limit = {"OMP_NUM_THREADS": str(threads)} if threads else {}
     process = subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "STUDIO_DEVICE": "cpu", "HF_HUB_OFFLINE": "1", **limit},
+    )  # fmt: skip
     assert process.stdin is not None and process.stdout is not None
     try:
         while True:
@@ -191,56 +213,57 @@ def steps(name: str, work: Path) -> Iterator[tuple[float, float]]:
             line = process.stdout.readline()
             if not line:
                 raise RuntimeError(f"{name} ended with code {process.wait()}")
-            seconds, memory = map(float, line.split())
-            yield seconds, memory
+            yield Step(*map(float, line.split()))
     finally:
         process.stdin.close()
         process.wait()
 
 
-def race(turns: int) -> None:
+def race(turns: int, warm_up: int, threads: int) -> None:
     """Both contenders in turns, and the table."""
-    with tempfile.TemporaryDirectory() as name:
-        work = Path(name)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
         write_base(work / "base")
         write_dataset(work / "data")
-        running = {name: steps(name, work) for name in CONTENDERS}
-        found: dict[str, list[tuple[float, float]]] = {name: [] for name in CONTENDERS}
-        for number in range(WARM_UP + turns):
+        running = {name: steps(name, work, threads) for name in CONTENDERS}
+        found: dict[str, list[Step]] = {name: [] for name in CONTENDERS}
+        for number in range(warm_up + turns):
             for name, contender in running.items():
-                measured = next(contender)
-                print(
-                    f"{name} {measured[0]:.1f} s, {measured[1]:.0f} MB", file=sys.stderr, flush=True
-                )
-                if number >= WARM_UP:
-                    found[name].append(measured)
+                step = next(contender)
+                print(name, step, file=sys.stderr, flush=True)
+                if number >= warm_up:
+                    found[name].append(step)
         for contender in running.values():
             contender.close()  # type: ignore[attr-defined]
-    medians = {name: statistics.median(s for s, _ in each) for name, each in found.items()}
+    first = statistics.median(step.processor_s for step in found["plain"])
+    lines = []
+    for name, measured in found.items():
+        clock = statistics.median(step.seconds for step in measured)
+        processor = statistics.median(step.processor_s for step in measured)
+        memory = max(step.memory_mb for step in measured)
+        lines.append(
+            (CONTENDERS[name], f"{1 / clock:.4f}", f"{processor:.1f}", f"{first / processor:.2f}", f"{memory:,.0f}")
+        )  # fmt: skip
     show(
         f"Supervised LoRA, musicgen-small, {DURATION_S} s clips, batch 1, accumulation 4",
-        ("what", "seconds a step", "steps a minute", "ratio", "peak memory, MB"),
-        [
-            (
-                CONTENDERS[name], f"{seconds:.1f}", f"{60 / seconds:.2f}",
-                f"{medians['plain'] / seconds:.2f}", f"{max(memory for _, memory in found[name]):,.0f}",
-            )
-            for name, seconds in medians.items()
-        ],
-    )  # fmt: skip
+        ("what", "steps/s", "processor s a step", "ratio", "peak memory, MB"),
+        lines,
+    )
 
 
 def main() -> None:
     """Race, or be a contender."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--turns", type=int, default=TURNS)
+    parser.add_argument("--turns", type=int, default=3, help="steps of each that count (3)")
+    parser.add_argument("--warm-up", type=int, default=1, help="steps of each before them (1)")
+    parser.add_argument("--threads", type=int, default=0, help="of each contender (0: all cores)")
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contender:
         {"ours": ours, "plain": plain}[options.contender](options.work)
     else:
-        race(options.turns)
+        race(options.turns, options.warm_up, options.threads)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ def wrap(decoder: nn.Module, config: RunConfig, base_id: str, dropout: float) ->
     import torch
     from peft import LoraConfig, get_peft_model
 
+    from training import lora_linear
+
     torch.manual_seed(config.seed)
     wanted = LoraConfig(
         r=config.lora_r,
@@ -37,6 +39,7 @@ def wrap(decoder: nn.Module, config: RunConfig, base_id: str, dropout: float) ->
     )
     model = get_peft_model(decoder, wanted)
     model.peft_config[ADAPTER].base_model_name_or_path = base_id
+    lora_linear.install(model)
     return model
 
 
