@@ -56,7 +56,7 @@ class Contender:
     cpu: list[float] = field(default_factory=list)  # processor seconds of each segment, all threads
 
     def start(self, segment: int) -> None:
-        self._segment, self._steps, self._problem = segment, -1, None
+        self._segment, self._steps, self._failed = segment, -1, False
         self._mine, self._theirs = threading.Semaphore(0), threading.Semaphore(0)
         threading.Thread(target=self._run, daemon=True).start()
         self.turn()  # to the end of the first step, which is not counted: preparation and prefill
@@ -66,24 +66,27 @@ class Contender:
         started, cpu = time.perf_counter(), time.process_time()
         self._mine.release()
         self._theirs.acquire()
-        if self._problem:
-            raise self._problem
+        if self._failed:
+            raise RuntimeError(f"{self.name} failed, see above")
         self.spans.append(time.perf_counter() - started)
         self.cpu.append(time.process_time() - cpu)
 
     def _run(self) -> None:
         self._mine.acquire()
+        self._failed = True  # until it is done
         try:
             self.decode(self._after_step)
-        except BaseException as problem:
-            self._problem = problem
-        self._theirs.release()
+            self._failed = False
+        finally:
+            self._theirs.release()
 
     def _after_step(self) -> None:
         self._steps += 1
         if self._steps % self._segment == 0:
+            self._failed = False
             self._theirs.release()
             self._mine.acquire()
+            self._failed = True
 
 
 def take_turns(contenders: list[Contender], tokens: int, turns: int) -> None:

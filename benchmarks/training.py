@@ -241,9 +241,10 @@ def race(turns: int, warm_up: int, threads: int) -> None:
         clock = statistics.median(step.seconds for step in measured)
         processor = statistics.median(step.processor_s for step in measured)
         memory = max(step.memory_mb for step in measured)
+        ratio = f"{first / processor:.2f}"
         lines.append(
-            (CONTENDERS[name], f"{1 / clock:.4f}", f"{processor:.1f}", f"{first / processor:.2f}", f"{memory:,.0f}")
-        )  # fmt: skip
+            (CONTENDERS[name], f"{1 / clock:.4f}", f"{processor:.1f}", ratio, f"{memory:,.0f}")
+        )
     show(
         f"Supervised LoRA, musicgen-small, {DURATION_S} s clips, batch 1, accumulation 4",
         ("what", "steps/s", "processor s a step", "ratio", "peak memory, MB"),

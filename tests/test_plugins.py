@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 DOC = Path(__file__).parent.parent / "docs" / "adding-an-engine.md"
+BUILT_IN = ["piper", "kokoro", "vits", "musicgen"]
 SCRIPT = """
 import json, sys
 from engines.settings import Settings
@@ -53,7 +54,7 @@ def package(tmp_path):
 
 def test_an_installed_engine_is_found_and_makes_sound(package, tmp_path):
     found = run_studio(package, tmp_path / "data")
-    assert found["ids"] == ["piper", "kokoro", "vits", "beep"]
+    assert found["ids"] == [*BUILT_IN, "beep"]
     assert found["durations"] == [1.5]
     assert found["broken"] == {}
 
@@ -61,5 +62,5 @@ def test_an_installed_engine_is_found_and_makes_sound(package, tmp_path):
 def test_a_broken_package_is_reported_and_stops_nothing(package, tmp_path):
     (package / "beep.py").write_text("import a_module_that_does_not_exist\n")
     found = run_studio(package, tmp_path / "data")
-    assert found["ids"] == ["piper", "kokoro", "vits"]
+    assert found["ids"] == BUILT_IN
     assert "a_module_that_does_not_exist" in found["broken"]["beep"]

@@ -166,9 +166,7 @@ def attend(query, tokens, cache, layer, s, head, scores, sums, out):
         scores[0, t] *= cache.value_scale[layer, s, head, t]
     for part in range(cache.values.shape[3]):
         tile1(cache.old_values[layer, s, head, part], scores, old, sums)
-        tile1(
-            cache.values[layer, s, head, part, old:], scores[:, old:], tokens - old, sums[1:]
-        )
+        tile1(cache.values[layer, s, head, part, old:], scores[:, old:], tokens - old, sums[1:])
         first = part * LANES
         for j in range(min(LANES, size - first)):
             out[first + j] = (sums[0, j] + sums[1, j] + least) / total

@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numba
 
@@ -36,13 +37,14 @@ PLACE = _place()
 
 def compiled(function: Callable, liberties: tuple[str, ...] = ("contract",)) -> Callable:
     """Compile at the first call with new types; ``liberties`` are those of LLVM's fast arithmetic."""
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, PLACE
+    config: Any = numba.config
+    before, config.CACHE_DIR = config.CACHE_DIR, PLACE
     try:
         return numba.njit(
             nogil=True, error_model="numpy", fastmath=set(liberties), cache=bool(PLACE)
         )(function)
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
 
 
 def compiled_sums(function: Callable) -> Callable:

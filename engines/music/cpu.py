@@ -52,7 +52,13 @@ class CpuLayers:
             owners = np.repeat(np.arange(len(tokens)), tokens)
             places = np.concatenate([np.arange(count) for count in tokens])
             self._run(
-                kernels.fill_cross, self._weights, states, owners, places, self._cross, self._buffers
+                kernels.fill_cross,
+                self._weights,
+                states,
+                owners,
+                places,
+                self._cross,
+                self._buffers,
             )
 
     def forward(self, embedded: np.ndarray, start: int) -> np.ndarray:

@@ -61,7 +61,8 @@ class Decoder:
         self.shape = shape_of(decoder_model)
         source = Source(decoder_model, deltas)
         self._embeddings = source.embeddings(self.shape)
-        self.positions = decoder_model.model.decoder.embed_positions.get_embedding
+        embedding = decoder_model.get_submodule("model.decoder.embed_positions")
+        self.positions: Callable[[int, int], torch.Tensor] = embedding.get_embedding  # type: ignore[assignment]
         self.layers: Layers
         if device == "cpu":
             from engines.music.cpu import CpuLayers
@@ -108,7 +109,9 @@ class Decoder:
         prompt = np.zeros((rows, shape.codebooks, 0), np.int64)
         if prompt_codes is not None:
             prompt = np.asarray(prompt_codes).astype(np.int64)
-        texts, before = self._texts(rows, guided, conditioning, mask, prefix, negative, negative_mask)
+        texts, before = self._texts(
+            rows, guided, conditioning, mask, prefix, negative, negative_mask
+        )
         known, late = prompt.shape[2], max(shape.delays)
         if not 0 <= known < frames:
             raise StudioError(f"{known} frames are given: more than that must be asked for.")
@@ -131,7 +134,10 @@ class Decoder:
         self.layers.begin(sequences, offset + last, texts)
         try:
             given = np.tile(self.embed(pattern[:, :, : 1 + known]), (1 + guided, 1, 1))
-            embedded, start = np.concatenate([before, given], axis=1) + positions[: offset + 1 + known], 0
+            embedded, start = (
+                np.concatenate([before, given], axis=1) + positions[: offset + 1 + known],
+                0,
+            )
             for column in range(known + 1, last + 1):
                 logits = self.layers.forward(embedded, start)
                 if guided:

@@ -127,8 +127,10 @@ class GpuLayers:
             hidden = hidden + self._join(mixed) @ layer["out"].T
             if texts:
                 x = self._norm(hidden[:texts], layer["encoder_attn_layer_norm"])
+                query = self._split(x @ layer["cross_q"].T)
+                keys, values = self._cross[number]
                 mixed = functional.scaled_dot_product_attention(
-                    self._split(x @ layer["cross_q"].T), *self._cross[number], attn_mask=self._seen
+                    query, keys, values, attn_mask=self._seen
                 )
                 added = self._join(mixed) @ layer["cross_out"].T
                 hidden = torch.cat([hidden[:texts] + added, hidden[texts:]])

@@ -49,9 +49,9 @@ def _weights(builder, pointer, dtype):
 def _tile(rows: int):
     """``tile(block, x, depth, out)``: out[r, :] = sum over k < depth of x[r, k] * block[k, :].
 
-    ``block (depth or more, LANES)`` of any stored type (``LANES // 2`` bytes of two numbers each in
-    uint8), ``x`` and ``out`` float32 with ``rows`` rows or more. Each output is one chain of fused multiply-adds over k in order, so it does not depend on
-    the number of rows, and all formats and processors round alike.
+    ``block (depth or more, LANES)`` is of any stored type (in uint8, ``LANES // 2`` bytes of two
+    numbers each); ``x`` and ``out`` are float32 with ``rows`` rows or more. Each output is one chain
+    of fused multiply-adds over k in order, so it does not depend on the number of rows.
     """
 
     @intrinsic

@@ -6,6 +6,7 @@ import torch
 
 from engines.base import Cancelled, StudioError
 from engines.music import checkpoint, codes, packing
+from engines.music.attention import RECENT
 from engines.music.decoding import Decoder
 from engines.music.gpu import GpuLayers
 from engines.music.sampling import Sampling, choose
@@ -140,9 +141,7 @@ def _rows(states, *rows):
 @pytest.mark.parametrize("form", ["float32", "bfloat16", "int8"])
 def test_a_row_is_the_same_in_every_batch_and_with_any_threads(mono, form):
     states = _states(mono, [SHORT, LONG, "calm folk", "happy jazz violin"])
-    one, many = (
-        Decoder(mono.model.decoder, format=form, threads=threads) for threads in (1, 3)
-    )
+    one, many = (Decoder(mono.model.decoder, format=form, threads=threads) for threads in (1, 3))
     sampled = {"greedy": False, "temperature": 1.0, "top_k": 250}
     rngs = [np.random.default_rng((0, row)) for row in range(4)]
     together = many.generate(**states, rngs=rngs, frames=FRAMES, **sampled)
@@ -193,6 +192,23 @@ def test_a_prompt_in_one_pass_is_the_prompt_step_by_step(decoder, loaded):
     layers.end()
 
 
+def test_old_tokens_in_four_bits_are_near_and_the_same_at_once_or_one_by_one(mono):
+    count = RECENT + 130  # two blocks are old at the end
+    steps = np.random.default_rng(0).standard_normal((2, count, 32)).astype(np.float32)
+    results = {}
+    for form, parts in (("int8", 1), ("int8", count), ("float32", 1)):
+        layers = Decoder(mono.model.decoder, format=form, threads=1).layers
+        layers.begin(2, count, [steps[0, :4]])
+        for part in np.split(np.arange(count), parts):
+            logits = layers.forward(steps[:, part], int(part[0]))
+        results[form, parts] = logits.copy()
+        layers.end()
+    assert results["int8", 1].tobytes() == results["int8", count].tobytes()
+    true = results["float32", 1]
+    error = np.sqrt(((results["int8", 1] - true) ** 2).mean()) / true.std()
+    assert error < 0.05
+
+
 # --- guidance -------------------------------------------------------------------------------
 
 
@@ -224,7 +240,9 @@ def decoder_mono(mono):
 # --- formats --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("form", "worst"), [("float32", 0), ("bfloat16", 2**-8), ("int8", 0.5 / 127)])
+@pytest.mark.parametrize(
+    ("form", "worst"), [("float32", 0), ("bfloat16", 2**-8), ("int8", 0.5 / 127)]
+)
 def test_packing_keeps_the_numbers_within_the_format(form, worst):
     matrix = np.random.default_rng(0).standard_normal((70, 33)).astype(np.float32)
     matrix[5] = 0
@@ -239,7 +257,7 @@ def test_logits_of_each_format_are_near_those_of_the_model(mono, form, worst):
     made = Decoder(mono.model.decoder, format=form, threads=1)
     assert made.format == form
     given = torch.randint(0, 2048, (1, 4, 20), generator=torch.Generator().manual_seed(0))
-    states = _states(mono, [LONG])["conditioning"]
+    states = _states(mono, [LONG])["conditioning"].detach()
     with torch.no_grad():
         true = mono.model.decoder(given[0], encoder_hidden_states=states).logits[:, -1].numpy()
     made.layers.begin(1, 20, [states[0].numpy()])
@@ -293,7 +311,7 @@ def test_steps_and_frames_are_reported_as_they_come(int8, mono):
         on_codes=lambda part: seen.append(part.copy()),
     )  # fmt: skip
     assert steps == [(done, FRAMES - 5 + 3) for done in range(1, FRAMES - 5 + 4)]
-    assert [part.shape[2] for part in seen] == list(range(5, FRAMES + 1))
+    assert [part.shape[2] for part in seen] == list(range(6, FRAMES + 1))
     assert all(made[:, :, : part.shape[2]].tolist() == part.tolist() for part in seen)
 
 
@@ -345,6 +363,8 @@ def test_sampling_keeps_what_transformers_keeps():
         kept = TopPLogitsWarper(top_p)(None, kept) if top_p else kept
         cumulated = kept.double().softmax(-1).cumsum(-1).numpy()
         draws = np.random.default_rng(0).random(8)
-        expected = [int(np.searchsorted(row, u, "right")) for row, u in zip(cumulated, draws)]
+        expected = [
+            int(np.searchsorted(row, u, "right")) for row, u in zip(cumulated, draws, strict=True)
+        ]
         how = Sampling(temperature=0.7, top_k=top_k, top_p=top_p)
         assert choose(scores.numpy(), how, draws).tolist() == expected

@@ -183,7 +183,14 @@ def test_two_processes_make_the_same_adapter(run, sounds, base, tmp_path):
     fields = QUICK | {"accumulation": 2, "lora_dropout": 0.1}
     _, alone = run(sounds, output="alone", **fields)
     # accelerate launch starts processes on GPUs by this module; on a CPU it would need MPI
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+    ]
     launch += ["-m", "training.cli"]
     process = start([*launch, *arguments(base, sounds, tmp_path / "both", **fields)])
     said = process.communicate(timeout=280)[0]
