@@ -18,7 +18,10 @@ def press(page, shortcut):
 
 
 @pytest.mark.parametrize(
-    "shortcut", [s for s in SHORTCUTS if s.action == "tab"], ids=lambda s: s.target
+    "shortcut",
+    # the site of these tests has no engine that makes music, hence no such tab
+    [s for s in SHORTCUTS if s.action == "tab" and s.target != "music"],
+    ids=lambda s: s.target,
 )
 def test_keys_go_to_each_tab(page, shortcut):
     go(page, "jobs" if shortcut.target != "jobs" else "home")
