@@ -203,6 +203,27 @@ def test_two_processes_make_the_same_adapter(run, sounds, base, tmp_path):
     ]
 
 
+def test_ids_are_looked_up_in_the_data_folder(base, sounds, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STUDIO_DEVICE", "cpu")
+    data = tmp_path / "data"
+    shutil.copytree(base, data / "models" / "own" / "mine")
+    shutil.copytree(sounds, data / "datasets" / "d1")
+    given = ["--data", str(data), "--epochs", "1", "--output", str(tmp_path / "run")]
+    assert cli.main(["train", "--base", "mine", "--dataset", "d1", *given]) == 0
+    paths = session.Paths.read(tmp_path / "run")
+    assert (paths.base_id, paths.base_folder) == ("mine", data / "models" / "own" / "mine")
+    assert paths.dataset_folder == data / "datasets" / "d1"
+    for wrong, said in [
+        (["--base", "mine", "--dataset", "d2"], "There is no dataset folder 'd2'"),
+        (["--base", "yours", "--dataset", "d1"], "There is no base 'yours'; known are"),
+        (["--base", "musicgen-small", "--dataset", "d1"], "is not in"),
+    ]:
+        other = ["--data", str(data), "--output", str(tmp_path / "other")]
+        assert cli.main(["train", *wrong, *other]) == 1
+        assert said in capsys.readouterr().err
+        assert not (tmp_path / "other").exists()
+
+
 # what can go wrong
 
 
