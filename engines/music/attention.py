@@ -1,10 +1,11 @@
 """Keys and values of what was decoded, and attention over them, in compiled functions.
 
 At the end of a long clip the cache is read as much as the weights are, so its bytes decide how much a
-late token costs more than an early one. With int8 weights, keys and values are int8 with one scale a
-token and head. Those older than ``RECENT`` tokens are read from a copy of 4 bits: keys with a range for
-each channel of a block of tokens, values with one for each token, which is how KIVI keeps the loss small
-(Liu et al. 2024, arXiv:2402.02750). The first ten seconds of a clip never see it.
+late token costs more than an early one. Keys and values are int8 with one scale a token and head, but for
+float32 weights, whose cache is float32 too. With int8 weights those older than ``RECENT`` tokens are read
+from a copy of 4 bits: keys with a range for each channel of a block of tokens, values with one for each
+token, which is how KIVI keeps the loss small (Liu et al. 2024, arXiv:2402.02750, also with 128 recent
+tokens).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from engines.music.vectors import LANES, own_function, power_of_two, put, tile1
 F = np.float32
 ZERO, HALF, ONE, TINY = F(0), F(0.5), F(1), F(1e-30)
 INT8_MAX, FOUR_BITS = F(127), F(15)
-RECENT = 512  # tokens, at least as many as go through the layers at once
+RECENT = 128  # tokens, at least as many as go through the layers at once
 
 
 class Cache(NamedTuple):
@@ -31,7 +32,7 @@ class Cache(NamedTuple):
     key_scale: np.ndarray  # (L, S, h, TB * LANES)
     values: np.ndarray  # (L, S, h, DB, TB * LANES, LANES)
     value_scale: np.ndarray  # (L, S, h, TB * LANES)
-    # number = low + step * stored; OB is 0 but in an int8 cache
+    # number = low + step * stored; OB is 0 where nothing grows old
     old_keys: np.ndarray  # (L, S, h, OB, head_dim, LANES // 2)
     old_key_range: np.ndarray  # (L, S, h, OB, 2, head_dim): low and step
     old_values: np.ndarray  # (L, S, h, DB, OB * LANES, LANES // 2)
@@ -128,6 +129,25 @@ def put_pairs(numbers, out):
 
 
 @compiled_sums
+def peak(score, tokens, room):
+    """The largest of the first scores, of which there is room for whole blocks; lane by lane, since
+    that becomes vector code and one after the other does not."""
+    blocks = (tokens + LANES - 1) // LANES
+    for t in range(tokens, blocks * LANES):
+        score[t] = score[0]
+    for j in range(LANES):
+        room[j] = score[0]
+    for block in range(blocks):
+        part = score[block * LANES : (block + 1) * LANES]
+        for j in range(LANES):
+            room[j] = max(room[j], part[j])
+    largest = room[0]
+    for j in range(LANES):
+        largest = max(largest, room[j])
+    return largest
+
+
+@compiled_sums
 def attend(query, tokens, cache, layer, s, head, scores, sums, out):
     """Attention of one head of one row over the first tokens of its cache.
 
@@ -139,34 +159,42 @@ def attend(query, tokens, cache, layer, s, head, scores, sums, out):
     old_blocks = max(0, (tokens - RECENT) // LANES) if cache.old_keys.shape[3] else 0
     old = old_blocks * LANES
     factor = ONE / np.sqrt(F(size))
+    # plain rows, so that the loops below become vector code
+    keys, old_keys = cache.keys[layer, s, head], cache.old_keys[layer, s, head]
+    key_scale, key_range = cache.key_scale[layer, s, head], cache.old_key_range[layer, s, head]
+    values, old_values = cache.values[layer, s, head], cache.old_values[layer, s, head]
+    value_scale, value_range = (
+        cache.value_scale[layer, s, head],
+        cache.old_value_range[layer, s, head],
+    )
+    value_low, value_step = value_range[0], value_range[1]
+    score, scaled, asked = scores[0], scores[1], query[0]
     for block in range(old_blocks):
-        least = ZERO
+        key_low, key_step, least = key_range[block, 0], key_range[block, 1], ZERO
         for d in range(size):
-            least += query[0, d] * cache.old_key_range[layer, s, head, block, 0, d]
-            scores[1, d] = query[0, d] * cache.old_key_range[layer, s, head, block, 1, d]
+            least += asked[d] * key_low[d]
+            scaled[d] = asked[d] * key_step[d]
         first = block * LANES
-        tile1(cache.old_keys[layer, s, head, block], scores[1:], size, scores[:, first:])
+        tile1(old_keys[block], scores[1:], size, scores[:, first:])
         for t in range(first, first + LANES):
-            scores[0, t] = (scores[0, t] + least) * factor
+            score[t] = (score[t] + least) * factor
     for block in range(old_blocks, (tokens + LANES - 1) // LANES):
-        tile1(cache.keys[layer, s, head, block], query, size, scores[:, block * LANES :])
+        tile1(keys[block], query, size, scores[:, block * LANES :])
     for t in range(old, tokens):
-        scores[0, t] *= cache.key_scale[layer, s, head, t] * factor
-    largest = F(-1e30)
-    for t in range(tokens):
-        largest = max(largest, scores[0, t])
+        score[t] *= key_scale[t] * factor
+    largest = peak(score, tokens, sums[0])
     total, least = ZERO, ZERO
     for t in range(tokens):
-        scores[0, t] = exponential(scores[0, t] - largest)
-        total += scores[0, t]
+        score[t] = exponential(score[t] - largest)
+        total += score[t]
     for t in range(old):
-        least += scores[0, t] * cache.old_value_range[layer, s, head, 0, t]
-        scores[0, t] *= cache.old_value_range[layer, s, head, 1, t]
+        least += score[t] * value_low[t]
+        score[t] *= value_step[t]
     for t in range(old, tokens):
-        scores[0, t] *= cache.value_scale[layer, s, head, t]
-    for part in range(cache.values.shape[3]):
-        tile1(cache.old_values[layer, s, head, part], scores, old, sums)
-        tile1(cache.values[layer, s, head, part, old:], scores[:, old:], tokens - old, sums[1:])
+        score[t] *= value_scale[t]
+    for part in range(values.shape[0]):
+        tile1(old_values[part], scores, old, sums)
+        tile1(values[part, old:], scores[:, old:], tokens - old, sums[1:])
         first = part * LANES
         for j in range(min(LANES, size - first)):
             out[first + j] = (sums[0, j] + sums[1, j] + least) / total

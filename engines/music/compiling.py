@@ -49,4 +49,4 @@ def compiled(function: Callable, liberties: tuple[str, ...] = ("contract",)) -> 
 
 def compiled_sums(function: Callable) -> Callable:
     """Likewise for functions that sum or seek the largest, which may be done lane by lane."""
-    return compiled(function, ("contract", "reassoc", "nnan"))
+    return compiled(function, ("contract", "reassoc", "nnan", "nsz"))

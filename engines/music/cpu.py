@@ -10,7 +10,7 @@ import numpy as np
 
 from engines.music import kernels
 from engines.music.attention import RECENT, Cache
-from engines.music.packing import DTYPES, Format, Shape, Weights
+from engines.music.packing import Format, Shape, Weights
 from engines.music.vectors import LANES, yield_address
 
 PREFILL_STEPS = 64  # steps of a prompt that go through the layers at once
@@ -32,7 +32,11 @@ class CpuLayers:
         tokens = [len(text) for text in texts]
         rows = max(2, sequences * min(PREFILL_STEPS, capacity), sum(tokens))
         longest = max([capacity, shape.head_dim, *tokens])
-        self._cache = self._room(shape.layers, sequences, capacity, DTYPES[self._form])
+        exact = self._form is Format.FLOAT32
+        old_blocks = (capacity - RECENT) // LANES if self._form is Format.INT8 else 0
+        self._cache = self._room(
+            shape.layers, sequences, capacity, np.float32 if exact else np.int8, max(0, old_blocks)
+        )
         # the text is short: its keys and values stay in float32
         self._cross = self._room(shape.layers, len(texts), max([1, *tokens]), np.float32)
         self._tokens = np.array(tokens, np.int64)
@@ -96,11 +100,11 @@ class CpuLayers:
         for other in others:
             other.result()
 
-    def _room(self, layers: int, sequences: int, capacity: int, dtype: type) -> Cache:
+    def _room(self, layers: int, sequences: int, capacity: int, dtype: type, old: int = 0) -> Cache:
+        """Room for ``capacity`` tokens, of which ``old`` blocks may grow old."""
         heads, size = self._shape.heads, self._shape.head_dim
         base = (layers, sequences, heads)
         tokens, parts = -(-capacity // LANES), -(-size // LANES)
-        old = max(0, (capacity - RECENT) // LANES) if dtype == np.int8 else 0
         return Cache(
             keys=np.zeros((*base, tokens, size, LANES), dtype),
             key_scale=np.ones((*base, tokens * LANES), np.float32),

@@ -33,11 +33,13 @@ def _weights(builder, pointer, dtype):
     _fetch(builder, pointer, LANES * dtype.bitwidth // (16 if dtype == types.uint8 else 8))
     if dtype == types.uint8:  # two numbers from 0 to 15: the first half of the lanes is below
         half = ir.VectorType(ir.IntType(8), LANES // 2)
+        wide = ir.VectorType(INT32, LANES // 2)
         pairs = builder.load(builder.bitcast(pointer, half.as_pointer()), align=1)
-        below = builder.and_(pairs, ir.Constant(half, [15] * (LANES // 2)))
-        above = builder.lshr(pairs, ir.Constant(half, [4] * (LANES // 2)))
+        pairs = builder.zext(pairs, wide)
+        below = builder.and_(pairs, ir.Constant(wide, [15] * (LANES // 2)))
+        above = builder.lshr(pairs, ir.Constant(wide, [4] * (LANES // 2)))
         both = builder.shuffle_vector(below, above, ir.Constant(INT_VECTOR, list(range(LANES))))
-        return builder.uitofp(both, VECTOR)
+        return builder.sitofp(both, VECTOR)
     stored = {types.float32: FLOAT, types.uint16: ir.IntType(16), types.int8: ir.IntType(8)}[dtype]
     vector = ir.VectorType(stored, LANES)
     numbers = builder.load(builder.bitcast(pointer, vector.as_pointer()), align=1)

