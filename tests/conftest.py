@@ -16,12 +16,22 @@ import pytest
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
+if os.environ.get("PYTEST_XDIST_WORKER"):  # each worker has one core
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from engines import registry
 from engines.settings import Settings
 from engines.studio import Studio
 from tests import tiny_musicgen as tiny
 from tests.fakes import Hungry, Tone
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side (``-n 2 --dist loadgroup``) a file stays together, and so do all browser tests."""
+    for item in items:
+        folder = item.path.parent.name
+        group = folder if folder == "browser" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @dataclass

@@ -58,6 +58,9 @@ class Task(Protocol):
     def loss(self, batch: Batch, training: bool) -> Loss:
         """The loss of a batch, with dropout when ``training``."""
 
+    def stepped(self) -> None:
+        """Called after each optimizer step, on every process."""
+
     def describe(self, item: Any) -> str:
         """An item of a batch in words, for messages."""
 
@@ -225,6 +228,7 @@ class Trainer:
             options["lr"] = rate
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+        self._task.stepped()
         self._at.step += 1
         items = sum(map(len, group))
         self._at.items += items

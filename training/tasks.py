@@ -103,6 +103,9 @@ class MusicgenTask(ABC):
         size = self._config.batch_size
         return [list(items[start : start + size]) for start in range(0, len(items), size)]
 
+    def stepped(self) -> None:
+        """Nothing follows the weights."""
+
     def describe(self, item: Item) -> str:
         """File names and prompt."""
         return item.name

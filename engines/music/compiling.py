@@ -1,6 +1,6 @@
 """numba's compiler for the kernels, and where its result is kept.
 
-Compiling takes some ten seconds once a machine and number format. numba keeps the result on disk but looks
+Compiling takes 10 to 30 s, once on a machine for each number format. numba keeps the result on disk but looks
 for changes in a function's own file only, so each state of the kernels' files has a folder of its own.
 """
 
@@ -33,6 +33,11 @@ def _place() -> str:
 
 
 PLACE = _place()
+
+
+def fresh() -> bool:
+    """Whether nothing is compiled yet, so that the first music takes half a minute more."""
+    return not PLACE or not any(Path(PLACE).rglob("*.nbc"))
 
 
 def compiled(function: Callable, liberties: tuple[str, ...] = ("contract",)) -> Callable:

@@ -9,7 +9,9 @@ import pytest
 from tabs.shortcuts import SHORTCUTS
 from tests.browser.steps import go, tone, wait_for_clip
 
-TABS = ("home", "speech", "history", "models", "jobs", "help")
+TABS = (
+    "home", "speech", "judge", "datasets", "training", "adapters", "history", "models", "jobs", "help",
+)  # fmt: skip
 
 
 def press(page, shortcut):

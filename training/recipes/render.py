@@ -23,6 +23,7 @@ DRUM_CHANNEL = 9
 DRUM_BANK = 128
 LEVEL = 0.1  # root mean square of a finished piece, -20 dBFS
 CEILING = 0.97
+FADE_S = 0.05
 
 
 def find_soundfont() -> Path:
@@ -50,6 +51,7 @@ class Renderer:
     def render(self, piece: Piece, rng: np.random.Generator) -> np.ndarray:
         """The piece mixed to one channel at about -20 dBFS, ``(T,)``; a tail that rings is cut."""
         self._synth.sounds_off()
+        self._generate(round(FADE_S * self.sample_rate))  # what is cut fades out for 10 ms
         self._choose(piece)
         total = round(piece.duration_s * self.sample_rate)
         parts, at = [], 0

@@ -1,0 +1,57 @@
+"""A MusicGen of the recipe's shape, and the folder that a trained one is saved to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from training.recipes.recipe import Recipe
+
+
+def build(recipe: Recipe, codec: Any, tokenizer: Any) -> Any:
+    """A ``MusicgenForConditionalGeneration`` with fresh weights around a trained ``codec``.
+
+    Tied or shared weights there are none. It hears as many frames at once as its pieces had.
+    """
+    import torch
+    from transformers import MusicgenConfig, MusicgenForConditionalGeneration, T5Config
+
+    text, decoder, shape = recipe.music.text, recipe.music.decoder, recipe.codec.shape
+    pad = shape.entries
+    special: dict[str, Any] = {
+        "pad_token_id": pad,
+        "bos_token_id": pad,
+        "decoder_start_token_id": pad,
+    }
+    t5 = T5Config(
+        vocab_size=len(tokenizer), d_model=text.dimension, d_ff=text.inner,
+        d_kv=text.dimension // text.heads, num_layers=text.layers, num_heads=text.heads,
+        dropout_rate=decoder.dropout, feed_forward_proj="gated-gelu", decoder_start_token_id=0,
+    )  # fmt: skip
+    frames = round(recipe.corpus.seconds * shape.frame_rate)
+    config = MusicgenConfig(
+        text_encoder=t5.to_dict(),
+        audio_encoder=codec.config.to_dict(),
+        decoder={
+            "vocab_size": shape.entries, "max_position_embeddings": frames + shape.codebooks,
+            "num_hidden_layers": decoder.layers, "ffn_dim": decoder.inner,
+            "num_attention_heads": decoder.heads, "hidden_size": decoder.hidden,
+            "dropout": decoder.dropout, "num_codebooks": shape.codebooks, **special,
+        },
+        **special,
+    )  # fmt: skip
+    torch.manual_seed(recipe.seed)
+    model = MusicgenForConditionalGeneration(config)
+    model.audio_encoder.load_state_dict(codec.state_dict())
+    model.generation_config.update(
+        **special, do_sample=True, guidance_scale=3.0, max_length=frames + shape.codebooks
+    )
+    return model
+
+
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """As fp16 ``safetensors`` with tokenizer and configuration; loads by ``from_pretrained``."""
+    import torch
+
+    model.to(torch.float16).save_pretrained(folder, safe_serialization=True)
+    tokenizer.save_pretrained(folder)

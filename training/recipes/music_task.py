@@ -1,0 +1,180 @@
+"""Learning the language model: text encoder and MusicGen decoder from scratch, on cached codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from training import losses
+from training.loop import Loss
+from training.recipes.captions import caption
+from training.recipes.composer import Brief
+from training.recipes.recipe import MusicRecipe
+from training.tasks import tokens
+
+WEIGHTS, AVERAGE = "weights.safetensors", "average.safetensors"
+PARTS = ("text_encoder.", "decoder.", "enc_to_dec_proj.")
+
+
+class Take(NamedTuple):
+    """The frames of one piece from ``start`` on, and what it is called this time."""
+
+    item: int
+    start: int
+    caption: str
+
+
+class Pieces(NamedTuple):
+    """What there is to learn from: ``codes (N, K, T)`` of pieces and what they were written from."""
+
+    codes: np.ndarray
+    briefs: Sequence[Brief]
+
+
+class MusicTask:
+    """Satisfies ``training.loop.Task``. ``model`` is a whole MusicGen with fresh weights; its codec is
+    not used. Validation and what ``best`` holds are of the weights' moving average."""
+
+    def __init__(
+        self,
+        recipe: MusicRecipe,
+        model: Any,
+        tokenizer: Any,
+        train: Pieces,
+        held_out: Pieces,
+        seed: int,
+        device: torch.device | str = "cpu",
+    ):
+        self._recipe, self._tokenizer, self._seed = recipe, tokenizer, seed
+        self._train, self._held_out = train, held_out
+        self._device = torch.device(device)
+        self.model = model.to(self._device)
+        self._pad = int(model.decoder.config.pad_token_id)
+        self._learned = {
+            name: parameter
+            for name, parameter in model.named_parameters()
+            if name.startswith(PARTS) and parameter.requires_grad
+        }
+        self._average = {name: p.detach().clone() for name, p in self._learned.items()}
+        self._steps = 0
+        rate = model.config.audio_encoder.frame_rate
+        self._frames = min(round(recipe.crop_s * rate), train.codes.shape[2])
+
+    # of the loop
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """Text encoder, projection and decoder."""
+        return list(self._learned.values())
+
+    def batches(self, epoch: int) -> list[list[Take]]:
+        """All pieces, in an order and with captions drawn from (seed, epoch)."""
+        rng = np.random.default_rng((self._seed, epoch))
+        takes = [self._take(self._train, int(n), rng) for n in rng.permutation(len(self._train[1]))]
+        return self._split(takes)
+
+    def validation(self) -> list[list[Take]]:
+        """All held-out pieces, always with the same captions."""
+        rng = np.random.default_rng(self._seed)
+        return self._split(
+            [self._take(self._held_out, n, rng) for n in range(len(self._held_out[1]))]
+        )
+
+    def _take(self, pieces: Pieces, item: int, rng: np.random.Generator) -> Take:
+        room = pieces.codes.shape[2] - self._frames
+        return Take(item, int(rng.integers(room + 1)), caption(pieces.briefs[item], rng))
+
+    def _split(self, takes: list[Take]) -> list[list[Take]]:
+        size = self._recipe.schedule.batch_size
+        return [takes[start : start + size] for start in range(0, len(takes), size)]
+
+    def loss(self, batch: Sequence[Take], training: bool) -> Loss:
+        """Cross-entropy, by codebook too."""
+        self.model.train(training)
+        if training:
+            return self._loss(batch, True)
+        with self.averaged():
+            return self._loss(batch, False)
+
+    def _loss(self, batch: Sequence[Take], training: bool) -> Loss:
+        pieces = self._train if training else self._held_out
+        codes = [
+            torch.from_numpy(
+                pieces.codes[take.item][:, take.start : take.start + self._frames].astype(np.int64)
+            )
+            for take in batch
+        ]
+        made = tokens(codes, self._pad)
+        hidden, mask = self._conditioning([take.caption for take in batch])
+        if training:  # from the generator that the loop seeded for this batch
+            dropped = np.random.random(len(batch)) < self._recipe.conditioning_dropout
+            hidden = hidden * torch.from_numpy(~dropped).to(hidden)[:, None, None]
+        inputs, labels = made.inputs.to(self._device), made.labels.to(self._device)
+        rows, codebooks, length = inputs.shape
+        logits = self.model.decoder(
+            input_ids=inputs.reshape(rows * codebooks, length),
+            encoder_hidden_states=hidden,
+            encoder_attention_mask=mask,
+            use_cache=False,
+        ).logits.view(rows, codebooks, length, -1)
+        valid = (labels != losses.IGNORED).sum((0, 2))
+        each = losses.token_losses(logits, labels).sum((0, 2)) / valid
+        weights = torch.tensor(self._recipe.codebook_weights).to(each)
+        metrics = {f"codebook_{k + 1}": value for k, value in enumerate(each.detach())}
+        return Loss((each * weights).sum() / weights.sum(), metrics)
+
+    def _conditioning(self, captions: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the decoder is told (B, S, H), zero where there is no text, and the mask (B, S)."""
+        read = self._tokenizer(captions, padding=True, return_tensors="pt").to(self._device)
+        states = self.model.text_encoder(**read).last_hidden_state
+        if hasattr(self.model, "enc_to_dec_proj"):
+            states = self.model.enc_to_dec_proj(states)
+        return states * read["attention_mask"][..., None], read["attention_mask"]
+
+    def stepped(self) -> None:
+        """The average follows the weights, quickly at first."""
+        self._steps += 1
+        decay = min(self._recipe.ema_decay, (1 + self._steps) / (10 + self._steps))
+        with torch.no_grad():
+            ours = list(self._average.values())
+            torch._foreach_lerp_(ours, [p.detach() for p in self._learned.values()], 1 - decay)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The model with the moving average for its weights."""
+        now = {name: parameter.data for name, parameter in self._learned.items()}
+        for name, parameter in self._learned.items():
+            parameter.data = self._average[name]
+        try:
+            yield
+        finally:
+            for name, parameter in self._learned.items():
+                parameter.data = now[name]
+
+    def describe(self, item: Take) -> str:
+        """The piece and its caption."""
+        return f"piece {item.item} ({item.caption})"
+
+    def save(self, folder: Path) -> None:
+        """The weights, their average, and how often it has followed."""
+        from safetensors.torch import save_file
+
+        save_file({n: p.detach().contiguous() for n, p in self._learned.items()}, folder / WEIGHTS)
+        save_file(self._average, folder / AVERAGE, {"steps": str(self._steps)})
+
+    def load(self, folder: Path) -> None:
+        """What ``save`` wrote."""
+        from safetensors import safe_open
+        from safetensors.torch import load_file
+
+        found = load_file(folder / WEIGHTS, device=str(self._device))
+        with torch.no_grad():
+            for name, parameter in self._learned.items():
+                parameter.copy_(found[name])
+        with safe_open(folder / AVERAGE, "pt", device=str(self._device)) as file:
+            self._steps = int(file.metadata()["steps"])
+            self._average = {name: file.get_tensor(name) for name in self._learned}

@@ -1,0 +1,199 @@
+"""From nothing to a model: corpus, codec, codes, language model, saved folder, one after the other.
+
+Each stage keeps its results in a folder of its own and leaves out what is there already, so a stopped
+pipeline goes on where it was.
+"""
+
+from __future__ import annotations
+
+import logging
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engines.base import StudioError
+from training.config import Precision
+from training.recipes.corpus import Corpus, write
+from training.recipes.recipe import Recipe
+from training.record import State
+
+if TYPE_CHECKING:
+    from training.recipes.codec import TrainableCodec
+    from training.recipes.music_task import MusicTask, Pieces
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "validation")
+CAPTIONS = 20_000  # from which the tokenizer learns
+AT_ONCE = 16  # pieces that go through the codec together
+
+
+class Stage(StrEnum):
+    """The stages in order."""
+
+    CORPUS = "corpus"
+    CODEC = "codec"
+    CODES = "codes"
+    MUSIC = "music"
+    MODEL = "model"
+
+
+class Pipeline:
+    """One recipe in one folder."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        workers: int = 1,
+        precision: Precision = Precision.AUTO,
+    ):
+        self.recipe, self.folder = recipe, folder
+        self._workers, self._precision = workers, precision
+
+    def run(self, stages: tuple[Stage, ...] = tuple(Stage)) -> State:
+        """Do the stages; ``STOPPED`` as soon as one was asked to stop."""
+        steps = {
+            Stage.CORPUS: self.write_corpus,
+            Stage.CODEC: self.train_codec,
+            Stage.CODES: self.write_codes,
+            Stage.MUSIC: self.train_music,
+            Stage.MODEL: self.write_model,
+        }
+        for stage in stages:
+            log.info("stage %s", stage)
+            if steps[stage]() is State.STOPPED:
+                return State.STOPPED
+        return State.DONE
+
+    # corpus
+
+    def write_corpus(self) -> State:
+        """Compose and render what is missing."""
+        rate = self.recipe.codec.shape.sample_rate
+        for split, plan in self.recipe.corpus.plans(rate, self.recipe.seed).items():
+            write(self.folder / Stage.CORPUS / split, plan, self._workers)
+        return State.DONE
+
+    def corpus(self, split: str) -> Corpus:
+        """A split as far as it is rendered."""
+        return Corpus.open(self.folder / Stage.CORPUS / split)
+
+    # codec
+
+    def train_codec(self) -> State:
+        """Train the codec, or go on."""
+        from training.recipes import run
+        from training.recipes.codec_task import CodecTask
+
+        recipe = self.recipe.codec
+        train, held_out = map(self.corpus, SPLITS)
+        task = CodecTask(recipe, train, held_out, self.recipe.seed, self._device())
+        plan = recipe.schedule.plan(self.recipe.seed)
+        return run.train(self.folder / Stage.CODEC, task, plan, recipe, self._precision)
+
+    def codec(self) -> TrainableCodec:
+        """The best codec so far."""
+        from safetensors.torch import load_model
+
+        from training.checkpoints import BEST
+        from training.recipes.codec import TrainableCodec
+        from training.recipes.codec_task import WEIGHTS
+
+        path = self.folder / Stage.CODEC / BEST / WEIGHTS
+        if not path.is_file():
+            raise StudioError(f"{path} is missing: train the codec first (--stages codec).")
+        codec = TrainableCodec(self.recipe.codec.shape)
+        load_model(codec, str(path))
+        return codec.eval()
+
+    # codes
+
+    def write_codes(self) -> State:
+        """Codes of all pieces, once: ``codes/<split>.npy``, int16 (N, K, T)."""
+        import torch
+
+        model = self.codec().export().eval().to(self._device())
+        for split in SPLITS:
+            corpus, path = self.corpus(split), self._codes(split)
+            if path.is_file():
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            parts = []
+            for first in range(0, len(corpus), AT_ONCE):
+                last = min(first + AT_ONCE, len(corpus))
+                sounds = np.stack([corpus.sound(n) for n in range(first, last)])[:, None]
+                with torch.inference_mode():
+                    values = torch.from_numpy(sounds).to(model.device)
+                    parts.append(model.encode(values).audio_codes[0].cpu().numpy().astype(np.int16))
+            part = path.with_suffix(".part")
+            with part.open("wb") as file:
+                np.save(file, np.concatenate(parts))
+            part.replace(path)
+        return State.DONE
+
+    def _codes(self, split: str) -> Path:
+        return self.folder / Stage.CODES / f"{split}.npy"
+
+    # language model
+
+    def train_music(self) -> State:
+        """Train the language model, or go on."""
+        from training.recipes import run
+
+        settings, plan = self.recipe.music, self.recipe.music.schedule.plan(self.recipe.seed)
+        return run.train(
+            self.folder / Stage.MUSIC, self.music_task(), plan, settings, self._precision
+        )
+
+    def music_task(self) -> MusicTask:
+        """The task with fresh weights."""
+        from training.recipes import model
+        from training.recipes.music_task import MusicTask
+
+        tokenizer = self.tokenizer()
+        train, held_out = map(self._pieces, SPLITS)
+        return MusicTask(
+            self.recipe.music,
+            model.build(self.recipe, self.codec().export(), tokenizer),
+            tokenizer,
+            train,
+            held_out,
+            self.recipe.seed,
+            self._device(),
+        )
+
+    def _pieces(self, split: str) -> Pieces:
+        from training.recipes.music_task import Pieces
+
+        codes = np.load(self._codes(split), mmap_mode="r")
+        return Pieces(codes, self.corpus(split).briefs[: len(codes)])
+
+    def tokenizer(self) -> Any:
+        """Learned from captions of the corpus, the same each time."""
+        from training.recipes.captions import caption
+        from training.recipes.text import learn_tokenizer
+
+        briefs, rng = self.corpus("train").briefs, np.random.default_rng(self.recipe.seed)
+        captions = (caption(briefs[n % len(briefs)], rng) for n in range(CAPTIONS))
+        return learn_tokenizer(captions, self.recipe.music.text.vocabulary)
+
+    # the result
+
+    def write_model(self) -> State:
+        """The averaged weights with the codec as a folder that ``from_pretrained`` loads."""
+        from training.checkpoints import BEST
+        from training.recipes import model
+
+        task = self.music_task()
+        task.load(self.folder / Stage.MUSIC / BEST)
+        with task.averaged():
+            model.save(task.model, self.tokenizer(), self.folder / Stage.MODEL)
+        return State.DONE
+
+    def _device(self) -> str:
+        from training import devices
+
+        return str(devices.prepare(self._precision).device)

@@ -1,0 +1,49 @@
+"""One stage's training run in its own folder, by the same loop as adapter training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from engines.knobs import plain
+from storage.ids import utc_now
+from training.config import Precision
+from training.loop import Plan, Task, Trainer
+from training.record import State, open_log
+from training.session import Stop, open_recorder
+
+log = logging.getLogger(__name__)
+
+
+def train(folder: Path, task: Task, plan: Plan, settings: Any, precision: Precision) -> State:
+    """Train from the last checkpoint in ``folder``, or from the start.
+
+    ``settings`` are what the result depends on: a checkpoint of others is refused.
+    """
+    from training import devices
+
+    folder.mkdir(parents=True, exist_ok=True)
+    place = devices.prepare(precision)
+    recorder = open_recorder(folder, place.accelerator.is_main_process)
+    handler = open_log(folder, place.accelerator.is_main_process)
+    stop = Stop(recorder)
+    text = json.dumps(plain(settings), sort_keys=True)
+    trainer = Trainer(
+        task,
+        plan,
+        place.accelerator,
+        recorder,
+        identity=hashlib.sha256(text.encode()).hexdigest(),
+        autocast=place.autocast,
+        asked=stop.asked,
+    )
+    try:
+        with stop.listening():
+            state = trainer.run()
+    finally:
+        logging.getLogger().removeHandler(handler)
+    recorder.update(now=True, state=state, phase="", finished_at=utc_now())
+    return state
