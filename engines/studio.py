@@ -20,7 +20,7 @@ from engines.base import (
     Weights,
 )
 from engines.hub import Hub
-from engines.judging import Judging
+from engines.judging.judging import Judging
 from engines.knobs import Kind, knobs, parse, plain
 from engines.prompts import PromptParams, attributes_of, render_prompt, vocabulary
 from engines.registry import Registry

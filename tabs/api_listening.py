@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 import gradio as gr
 from pydantic import Field
 
-from engines.designs import Design
-from engines.judging import criterion as criterion_of
-from engines.listening import Presentation
-from engines.results import Results
+from engines.judging.designs import Design
+from engines.judging.judging import criterion as criterion_of
+from engines.judging.listening import Presentation
+from engines.judging.results import Results
 from engines.studio import Studio
 from storage import ClipRow
 from tabs.judge_files import file_stem

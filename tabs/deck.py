@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from engines.judging import config, must_listen_s
+from engines.judging.judging import config, must_listen_s
 from storage import ClipRow
 
 LETTERS = "ABCDEFGHIJKLMNOP"

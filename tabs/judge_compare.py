@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from engines.base import StudioError
-from engines.judging import Choice, must_listen_s
+from engines.judging.judging import Choice, must_listen_s
 from engines.studio import Studio
 from storage import ClipRow
 from tabs import deck, live

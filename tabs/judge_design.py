@@ -11,8 +11,8 @@ from typing import Any
 import gradio as gr
 
 from engines.base import StudioError
-from engines.designs import BY_ADAPTER, BY_ENGINE, BY_SYSTEM, Design
-from engines.judging import config
+from engines.judging.designs import BY_ADAPTER, BY_ENGINE, BY_SYSTEM, Design
+from engines.judging.judging import config
 from engines.studio import Studio
 from storage import StorageError, TestRow
 from tabs.judge_filters import filters

@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 
 from engines.base import Task
-from engines.designs import ANCHOR_ENGINE
-from engines.judging import ClipFilter
+from engines.judging.designs import ANCHOR_ENGINE
+from engines.judging.judging import ClipFilter
 from engines.studio import Studio
 
 TASKS = {

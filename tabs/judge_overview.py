@@ -7,8 +7,8 @@ from html import escape
 
 import gradio as gr
 
-from engines.judging import criterion
-from engines.results import SystemScore
+from engines.judging.judging import criterion
+from engines.judging.results import SystemScore
 from engines.statistics import mean_interval
 from engines.studio import Studio
 from tabs import live

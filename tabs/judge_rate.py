@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines.judging import criteria_for, tags_for
+from engines.judging.judging import criteria_for, tags_for
 from engines.studio import Studio
 from storage import ClipRow, MarkRow, NotFound
 from tabs import live

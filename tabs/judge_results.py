@@ -8,8 +8,8 @@ from dataclasses import replace
 from html import escape
 from typing import Any
 
-from engines.judging import config, criterion
-from engines.results import PairResult, Results, SystemScore, probability
+from engines.judging.judging import config, criterion
+from engines.judging.results import PairResult, Results, SystemScore, probability
 from engines.statistics import Share, Strengths
 from tabs import live
 

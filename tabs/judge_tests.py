@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines.judging import config, criterion
+from engines.judging.judging import config, criterion
 from engines.studio import Studio
 from storage import TestRow
 from tabs import judge_design, judge_results, live

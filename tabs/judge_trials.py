@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 from zlib import crc32
 
-from engines.judging import config, criterion
-from engines.listening import Presentation
+from engines.judging.judging import config, criterion
+from engines.judging.listening import Presentation
 from tabs import deck
 
 AB_KEYS = (

@@ -6,7 +6,7 @@ from html import escape
 
 import gradio as gr
 
-from engines.judging import NOBODY
+from engines.judging.judging import NOBODY
 from tabs.endpoint import user_of
 
 MAX_NAME = 60

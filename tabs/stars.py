@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from engines.judging import config
+from engines.judging.judging import config
 
 
 def stars(clip_id: str, value: int = 0, criterion: str = "overall", label: str = "Overall") -> str:

@@ -13,9 +13,9 @@ import pytest
 import soundfile
 
 from engines.base import StudioError
-from engines.designs import ANCHOR_ENGINE, Design
-from engines.judging import ClipFilter, Judging, config, criteria_for, tags_for
-from engines.listening import as_shown
+from engines.judging.designs import ANCHOR_ENGINE, Design
+from engines.judging.judging import ClipFilter, Judging, config, criteria_for, tags_for
+from engines.judging.listening import as_shown
 from storage import Criterion, Stimulus, StorageError, Store
 
 RATE = 24_000

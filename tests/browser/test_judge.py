@@ -7,7 +7,7 @@ import csv
 import numpy as np
 import pytest
 
-from engines.designs import Design
+from engines.judging.designs import Design
 from tests.browser.steps import go
 
 DECK = "window.studioJudge.deck"

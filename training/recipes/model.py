@@ -26,11 +26,11 @@ def build(recipe: Recipe, codec: Any, tokenizer: Any) -> Any:
     t5 = T5Config(
         vocab_size=len(tokenizer), d_model=text.dimension, d_ff=text.inner,
         d_kv=text.dimension // text.heads, num_layers=text.layers, num_heads=text.heads,
-        dropout_rate=decoder.dropout, feed_forward_proj="gated-gelu", decoder_start_token_id=0,
+        dropout_rate=decoder.dropout, feed_forward_proj="gated-gelu",
     )  # fmt: skip
     frames = round(recipe.corpus.seconds * shape.frame_rate)
     config = MusicgenConfig(
-        text_encoder=t5.to_dict(),
+        text_encoder=t5.to_dict() | {"decoder_start_token_id": 0},
         audio_encoder=codec.config.to_dict(),
         decoder={
             "vocab_size": shape.entries, "max_position_embeddings": frames + shape.codebooks,

@@ -11,7 +11,7 @@ from itertools import combinations
 
 import numpy as np
 
-from engines.designs import REFERENCE
+from engines.judging.designs import REFERENCE
 from engines.statistics import (
     Estimate,
     Scale,

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from engines.base import StudioError
-from engines.designs import ANCHOR_ENGINE, Design, Designer
-from engines.listening import Listening, Presentation
-from engines.results import (
+from engines.judging.designs import ANCHOR_ENGINE, Design, Designer
+from engines.judging.listening import Listening, Presentation
+from engines.judging.results import (
     Comparison,
     PairResult,
     Results,
@@ -32,7 +32,7 @@ from engines.results import (
 from engines.statistics import Strengths
 from storage import ClipQuery, ClipRow, Sort, Store, TestRow
 
-CONFIG = Path(__file__).parents[1] / "configs" / "judging.json"
+CONFIG = Path(__file__).parents[2] / "configs" / "judging.json"
 NOBODY = "me"
 LOOKED_AT = 2000  # so many of the newest clips that match are looked through for pairs and queues
 PAGE = 500
@@ -255,7 +255,7 @@ class Judging:
         return self.listening.vote(trial_id, rater, answer, seconds)
 
     def results(self, test_id: str, *, screened: bool = False) -> Results:
-        """What a test has shown so far; see ``engines.results``."""
+        """What a test has shown so far; see ``engines.judging.results``."""
         tests = self.store.tests
         return results(tests.get(test_id), tests.trials(test_id), tests.votes(test_id), screened)
 

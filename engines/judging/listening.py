@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.base import StudioError
-from engines.designs import REFERENCE
+from engines.judging.designs import REFERENCE
 from engines.statistics import williams
 from storage import ClipRow, Store, TestRow, TrialRow
 

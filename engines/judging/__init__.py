@@ -1,0 +1,1 @@
+"""Judgements: ratings, comparisons, listening tests and what they show."""
