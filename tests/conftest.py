@@ -26,6 +26,7 @@ from tests import tiny_musicgen as tiny
 from tests.fakes import Hungry, Tone
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side (``-n 2 --dist loadgroup``) a file stays together, and so do all browser tests."""
     for item in items:
