@@ -14,7 +14,7 @@ run: $(VENV)/.installed
 	$(BIN)/python app.py $(ARGS)
 
 test: check $(VENV)/.browser
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .

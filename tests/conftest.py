@@ -26,15 +26,6 @@ from tests import tiny_musicgen as tiny
 from tests.fakes import Hungry, Tone
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side (``-n 2 --dist loadgroup``) a file stays together, and so do all browser tests."""
-    for item in items:
-        folder = item.path.parent.name
-        group = folder if folder == "browser" else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @dataclass
 class Served:
     """The whole app on a free port."""
