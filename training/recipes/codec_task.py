@@ -24,6 +24,7 @@ class Crop(NamedTuple):
     item: int
     start: int
     gain_db: float
+    held_out: bool
 
 
 class CodecTask:
@@ -54,7 +55,7 @@ class CodecTask:
         rng = np.random.default_rng((self._seed, epoch))
         size = self._recipe.schedule.batch_size
         return [
-            [self._draw(self._corpus, rng, GAIN_DB) for _ in range(size)]
+            [self._draw(rng, GAIN_DB) for _ in range(size)]
             for _ in range(self._recipe.steps_per_epoch)
         ]
 
@@ -63,19 +64,21 @@ class CodecTask:
         of the codebooks is counted over all of them."""
         rng = np.random.default_rng(self._seed)
         return [
-            [self._draw(self._held_out, rng, (0, 0)) for _ in range(self._recipe.validation_crops)]
+            [self._draw(rng, (0, 0), held_out=True) for _ in range(self._recipe.validation_crops)]
         ]
 
-    def _draw(self, corpus: Corpus, rng: np.random.Generator, gain_db: tuple[float, float]) -> Crop:
+    def _draw(
+        self, rng: np.random.Generator, gain_db: tuple[float, float], held_out: bool = False
+    ) -> Crop:
+        corpus = self._held_out if held_out else self._corpus
         room = round(corpus.plan.seconds * corpus.plan.sample_rate) - self._frames
-        return Crop(
-            int(rng.integers(len(corpus))), int(rng.integers(room + 1)), rng.uniform(*gain_db)
-        )
+        item, start = int(rng.integers(len(corpus))), int(rng.integers(room + 1))
+        return Crop(item, start, rng.uniform(*gain_db), held_out)
 
     def loss(self, batch: Sequence[Crop], training: bool) -> Loss:
         """Spectral, waveform and commitment losses."""
         self.codec.train(training)
-        wanted = self._sounds(self._corpus if training else self._held_out, batch)
+        wanted = self._sounds(batch)
         made, codes, commitment = self.codec(wanted)
         made = made[..., : wanted.shape[-1]]
         spectral, waveform = self._spectral(made, wanted), (made - wanted).abs().mean()
@@ -95,11 +98,12 @@ class CodecTask:
             }
         return Loss(value, metrics)
 
-    def _sounds(self, corpus: Corpus, batch: Sequence[Crop]) -> torch.Tensor:
-        sounds = [
-            corpus.sound(crop.item, crop.start, self._frames) * 10 ** (crop.gain_db / 20)
-            for crop in batch
-        ]
+    def _sounds(self, batch: Sequence[Crop]) -> torch.Tensor:
+        sounds = []
+        for crop in batch:
+            corpus = self._held_out if crop.held_out else self._corpus
+            sound = corpus.sound(crop.item, crop.start, self._frames)
+            sounds.append(sound * 10 ** (crop.gain_db / 20))
         return torch.from_numpy(np.stack(sounds)).float()[:, None].to(self._device)
 
     def stepped(self) -> None:

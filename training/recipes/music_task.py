@@ -27,6 +27,7 @@ class Take(NamedTuple):
     item: int
     start: int
     caption: str
+    held_out: bool = False
 
 
 class Pieces(NamedTuple):
@@ -74,19 +75,20 @@ class MusicTask:
     def batches(self, epoch: int) -> list[list[Take]]:
         """All pieces, in an order and with captions drawn from (seed, epoch)."""
         rng = np.random.default_rng((self._seed, epoch))
-        takes = [self._take(self._train, int(n), rng) for n in rng.permutation(len(self._train[1]))]
+        takes = [self._take(int(n), rng) for n in rng.permutation(len(self._train[1]))]
         return self._split(takes)
 
     def validation(self) -> list[list[Take]]:
         """All held-out pieces, always with the same captions."""
         rng = np.random.default_rng(self._seed)
         return self._split(
-            [self._take(self._held_out, n, rng) for n in range(len(self._held_out[1]))]
+            [self._take(n, rng, held_out=True) for n in range(len(self._held_out[1]))]
         )
 
-    def _take(self, pieces: Pieces, item: int, rng: np.random.Generator) -> Take:
-        room = pieces.codes.shape[2] - self._frames
-        return Take(item, int(rng.integers(room + 1)), caption(pieces.briefs[item], rng))
+    def _take(self, item: int, rng: np.random.Generator, held_out: bool = False) -> Take:
+        pieces = self._held_out if held_out else self._train
+        start = int(rng.integers(pieces.codes.shape[2] - self._frames + 1))
+        return Take(item, start, caption(pieces.briefs[item], rng), held_out)
 
     def _split(self, takes: list[Take]) -> list[list[Take]]:
         size = self._recipe.schedule.batch_size
@@ -101,13 +103,7 @@ class MusicTask:
             return self._loss(batch, False)
 
     def _loss(self, batch: Sequence[Take], training: bool) -> Loss:
-        pieces = self._train if training else self._held_out
-        codes = [
-            torch.from_numpy(
-                pieces.codes[take.item][:, take.start : take.start + self._frames].astype(np.int64)
-            )
-            for take in batch
-        ]
+        codes = [torch.from_numpy(self._codes(take)) for take in batch]
         made = tokens(codes, self._pad)
         hidden, mask = self._conditioning([take.caption for take in batch])
         if training:  # from the generator that the loop seeded for this batch
@@ -126,6 +122,11 @@ class MusicTask:
         weights = torch.tensor(self._recipe.codebook_weights).to(each)
         metrics = {f"codebook_{k + 1}": value for k, value in enumerate(each.detach())}
         return Loss((each * weights).sum() / weights.sum(), metrics)
+
+    def _codes(self, take: Take) -> np.ndarray:
+        pieces = self._held_out if take.held_out else self._train
+        frames = slice(take.start, take.start + self._frames)
+        return pieces.codes[take.item][:, frames].astype(np.int64)
 
     def _conditioning(self, captions: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """What the decoder is told (B, S, H), zero where there is no text, and the mask (B, S)."""
