@@ -104,7 +104,7 @@ def build(studio: Studio, remembered: gr.BrowserState) -> Page:
             if action == "again":
                 return start(request, queue, kept, *rest)
             if action == "rated":
-                return [queue, list_html(studio, queue, who), gr.skip()]
+                return [gr.skip(), list_html(studio, queue, who), gr.skip()]
             return draw(queue.after(action, str(getattr(event, "id", ""))), who, hidden)
 
     def redraw(request: gr.Request, queue: Queue, kept: str, hidden: bool) -> str:
@@ -115,7 +115,8 @@ def build(studio: Studio, remembered: gr.BrowserState) -> Page:
     unrated.input(**begin)
     blind.input(**refresher(redraw, [view, remembered, blind], card))
     for item in (listing, card):
-        item.select(**refresher(act, asked, outputs))
+        # who rates and goes on at once need not wait for the list
+        item.select(**refresher(act, asked, outputs), trigger_mode="multiple")
     return Page(refresher(opened, asked, [*outputs, choose.engine]))
 
 

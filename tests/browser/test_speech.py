@@ -48,7 +48,7 @@ def test_pieces_are_heard_while_the_rest_is_made(page, site):
 
 
 def test_a_reload_finds_the_running_job_and_shows_its_result(page, site):
-    tone(page, "reloaded", steps=30, step_s=0.15)
+    tone(page, "reloaded", steps=60, step_s=0.3)
     page.wait_for_selector("#tts-progress .progress:has-text('step')")
     page.reload()
     page.wait_for_selector("#tab-speech-button")

@@ -172,13 +172,18 @@ class Pipeline:
         return Pieces(codes, self.corpus(split).briefs[: len(codes)])
 
     def tokenizer(self) -> Any:
-        """Learned from captions of the corpus, the same each time."""
+        """Learned from captions of the corpus, once: another time the pieces might be others."""
+        from transformers import T5Tokenizer
+
         from training.recipes.captions import caption
         from training.recipes.text import learn_tokenizer
 
-        briefs, rng = self.corpus("train").briefs, np.random.default_rng(self.recipe.seed)
-        captions = (caption(briefs[n % len(briefs)], rng) for n in range(CAPTIONS))
-        return learn_tokenizer(captions, self.recipe.music.text.vocabulary)
+        folder = self.folder / "tokenizer"
+        if not (folder / "tokenizer.json").is_file():
+            briefs, rng = self.corpus("train").briefs, np.random.default_rng(self.recipe.seed)
+            captions = (caption(briefs[n % len(briefs)], rng) for n in range(CAPTIONS))
+            learn_tokenizer(captions, self.recipe.music.text.vocabulary).save_pretrained(folder)
+        return T5Tokenizer.from_pretrained(folder)
 
     # the result
 

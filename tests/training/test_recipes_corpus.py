@@ -1,0 +1,254 @@
+"""Rendering, the corpus on disk, the recipe file, the tokenizer."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from engines.base import NotReady
+from training.recipes import corpus as corpora
+from training.recipes import render
+from training.recipes.captions import caption
+from training.recipes.composer import Brief, Note, Piece, Track, compose, draw_brief
+from training.recipes.corpus import SHARD, Corpus, CorpusPlan
+from training.recipes.recipe import Recipe
+from training.recipes.text import learn_tokenizer
+
+RECIPES = sorted((Path(__file__).parents[2] / "configs" / "recipes").glob("*.yaml"))
+RATE = 16000
+
+has_font = any(path.exists() for path in render.SOUNDFONTS)
+has_synth = importlib.util.find_spec("tinysoundfont") is not None
+renders = pytest.mark.skipif(
+    not (has_font and has_synth),
+    reason="rendering needs the fluid-soundfont-gm package and tinysoundfont",
+)
+PLAIN = Brief("classical", "calm", "medium", "C major", 90, ("flute",), (), False, True)
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    return render.Renderer(render.find_soundfont(), RATE)
+
+
+def one_note(pitch, instrument="flute", start_s=0.5, duration_s=1.0, effects=()):
+    note = Note(start_s, duration_s, pitch, 100)
+    return Piece(PLAIN, 2.0, (Track(instrument, "lead", [note]),), effects)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+# --- rendering --------------------------------------------------------------------------------
+
+
+@renders
+def test_a_note_sounds_at_its_pitch_and_time(renderer):
+    for pitch in (69, 76):
+        samples = renderer.render(one_note(pitch), rng())
+        assert samples.shape == (2 * RATE,)
+        assert samples.dtype == np.float32
+        assert np.abs(samples[: round(0.49 * RATE)]).max() < 1e-3
+        spectrum = np.abs(np.fft.rfft(samples[RATE // 2 : RATE * 3 // 2]))
+        hertz = 440 * 2 ** ((pitch - 69) / 12)
+        assert np.argmax(spectrum) == pytest.approx(hertz, rel=0.02)
+
+
+@renders
+def test_pieces_have_one_level_and_room(renderer):
+    for style in ("rock", "ambient", "house"):
+        brief = dataclasses.replace(PLAIN, style=style, solo=False, support=("synth-bass",))
+        samples = renderer.render(compose(brief, 4.0, rng()), rng())
+        power_db = 20 * np.log10(np.sqrt(np.mean(samples**2)))
+        assert power_db == pytest.approx(-20, abs=0.5)
+        assert np.abs(samples).max() < render.CEILING + 1e-3
+
+
+@renders
+def test_nothing_rings_into_the_next_piece(renderer):
+    wanted = render.Renderer(render.find_soundfont(), RATE).render(one_note(60, "harp"), rng())
+    renderer.render(one_note(72, "organ", 0.0, 60.0), rng())
+    found = renderer.render(one_note(60, "harp"), rng())
+    assert np.abs(found - wanted).max() < 1e-3
+
+
+@renders
+def test_effects_are_heard(renderer):
+    plain = renderer.render(one_note(69), rng())
+    crackling = renderer.render(one_note(69, effects=("crackle",)), rng())
+    warm = renderer.render(one_note(69, effects=("saturation",)), rng())
+    assert np.abs(crackling[: RATE // 4]).max() > 0.005  # before the note
+    assert np.abs(plain[: RATE // 4]).max() < 1e-3
+
+    def crest(samples):
+        return np.abs(samples).max() / np.sqrt(np.mean(samples**2))
+
+    assert crest(warm) < 0.9 * crest(plain)
+
+
+def test_a_missing_soundfont_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(render, "SOUNDFONTS", (Path("/nowhere/font.sf2"),))
+    with pytest.raises(NotReady, match="apt install fluid-soundfont-gm"):
+        render.find_soundfont()
+
+
+# --- the corpus -------------------------------------------------------------------------------
+
+
+class Beep:
+    """Stands in for the renderer: a tone whose pitch says which brief it was."""
+
+    def render(self, piece, rng):
+        times = np.arange(round(piece.duration_s * 800)) / 800
+        return (0.1 * np.sin(2 * np.pi * piece.brief.tempo * times)).astype(np.float32)
+
+
+@pytest.fixture
+def beeps(monkeypatch):
+    monkeypatch.setitem(corpora._renderers, 800, Beep())
+    monkeypatch.setattr(corpora, "SHARD", 4)
+    monkeypatch.setattr(render, "find_soundfont", lambda: Path())
+
+    def write(folder, **changes):
+        plan = CorpusPlan(**{"items": 10, "seconds": 1.0, "sample_rate": 800, "seed": 3} | changes)
+        folder.mkdir(exist_ok=True)
+        (folder / "corpus.json").write_text(json.dumps(dataclasses.asdict(plan)), encoding="utf-8")
+        for number in range(-(-plan.items // 4)):
+            corpora._write_shard(folder, plan, number)
+        return plan
+
+    return write
+
+
+def test_items_depend_on_seed_split_and_number_alone(tmp_path, beeps):
+    beeps(tmp_path / "one")
+    beeps(tmp_path / "longer", items=12)
+    beeps(tmp_path / "other", seed=4)
+    beeps(tmp_path / "held-out", split="validation")
+    one, longer, other, held_out = (
+        Corpus.open(tmp_path / name) for name in ("one", "longer", "other", "held-out")
+    )
+    assert len(one) == 10
+    assert one.briefs == longer.briefs[:10]
+    assert not set(one.briefs) & set(other.briefs)
+    assert not set(one.briefs) & set(held_out.briefs)
+
+
+def test_sounds_belong_to_their_briefs(tmp_path, beeps):
+    beeps(tmp_path / "one")
+    corpus = Corpus.open(tmp_path / "one")
+    for index, brief in enumerate(corpus.briefs):
+        sound = corpus.sound(index)
+        assert sound.shape == (800,)
+        assert np.argmax(np.abs(np.fft.rfft(sound))) == brief.tempo
+        assert np.abs(sound).max() == pytest.approx(0.1, abs=0.005)
+    assert np.array_equal(corpus.sound(5, 100, 50), corpus.sound(5)[100:150])
+
+
+def test_a_stopped_corpus_is_open_as_far_as_it_is_and_goes_on(tmp_path, beeps):
+    beeps(tmp_path / "one")
+    whole = Corpus.open(tmp_path / "one")
+    second = tmp_path / "one" / "shard-00001.npy"
+    before = second.read_bytes()
+    second.unlink()
+    assert len(Corpus.open(tmp_path / "one")) == 4
+    corpora._write_shard(tmp_path / "one", whole.plan, 1)
+    assert second.read_bytes() == before
+    assert len(Corpus.open(tmp_path / "one")) == 10
+
+
+def test_a_folder_of_another_plan_is_refused(tmp_path, beeps):
+    plan = beeps(tmp_path / "one")
+    with pytest.raises(ValueError, match="another plan"):
+        corpora.write(tmp_path / "one", dataclasses.replace(plan, seed=9))
+
+
+def test_a_whole_corpus_is_not_written_again(tmp_path, beeps):
+    beeps(tmp_path / "one", items=4)
+    path = tmp_path / "one" / "shard-00000.npy"
+    stamp = path.stat().st_mtime_ns
+    plan = CorpusPlan(4, 1.0, 800, 3)
+    corpora.write(tmp_path / "one", plan)
+    assert path.stat().st_mtime_ns == stamp
+
+
+@renders
+def test_a_small_corpus_by_the_real_renderer(tmp_path):
+    plan = CorpusPlan(items=3, seconds=1.0, sample_rate=RATE, seed=5)
+    corpora.write(tmp_path / "a", plan)
+    corpora.write(tmp_path / "b", plan)
+    one, other = (Corpus.open(tmp_path / name) for name in "ab")
+    for index in range(3):
+        assert np.array_equal(one.sound(index), other.sound(index))
+        assert np.sqrt(np.mean(one.sound(index) ** 2)) == pytest.approx(0.1, rel=0.1)
+    assert not np.array_equal(one.sound(0), one.sound(1))
+
+
+def test_shards_are_numbered_by_the_plan():
+    assert CorpusPlan(SHARD + 1).shards == 2
+    assert CorpusPlan(SHARD).shards == 1
+
+
+# --- recipe and tokenizer ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_shipped_recipes_make_a_musicgen_codec(path):
+    recipe = Recipe.read(path)
+    shape = recipe.codec.shape
+    assert shape.frame_rate == 50
+    assert shape.codebooks == 4
+    assert recipe.corpus.validation_items >= 64
+    assert recipe.music.decoder.hidden % recipe.music.decoder.heads == 0
+    assert recipe.codec.schedule.plan(recipe.seed).patience == 0
+
+
+def test_there_are_recipes():
+    assert RECIPES
+
+
+def test_a_recipe_with_a_wrong_word_is_refused(tmp_path):
+    text = RECIPES[0].read_text(encoding="utf-8").replace("crop_s", "crops")
+    (tmp_path / "wrong.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ValidationError, match="crops"):
+        Recipe.read(tmp_path / "wrong.yaml")
+
+
+def test_splits_of_a_recipe_share_no_piece():
+    plans = Recipe.read(RECIPES[0]).corpus.plans(RATE, 1)
+    draws = [plan.rng(0).random() for plan in plans.values()]
+    assert len(set(draws)) == len(plans) == 2
+
+
+def test_the_tokenizer_knows_its_words_and_spells_the_rest():
+    rng = np.random.default_rng(0)
+    captions = [caption(draw_brief(rng), rng) for _ in range(600)]
+    words = learn_tokenizer(captions, 256)
+    assert len(words) <= 256
+    for text in (captions[0], "Zydeco & (polka) at 61 bpm!"):
+        read = words(text).input_ids
+        assert read[-1] == words.eos_token_id
+        assert words.unk_token_id not in read
+        assert words.decode(read, skip_special_tokens=True) == text
+    assert len(words("happy jazz").input_ids) <= 6
+    pair = words(["happy jazz", "sad folk, solo violin"], padding=True)
+    assert pair.attention_mask[0][-1] == 0
+    assert pair.attention_mask[1][-1] == 1
+
+
+def test_the_tokenizer_survives_saving(tmp_path):
+    from transformers import AutoTokenizer
+
+    rng = np.random.default_rng(0)
+    captions = [caption(draw_brief(rng), rng) for _ in range(300)]
+    words = learn_tokenizer(captions, 256)
+    words.save_pretrained(tmp_path)
+    again = AutoTokenizer.from_pretrained(tmp_path)
+    assert again(captions).input_ids == words(captions).input_ids
