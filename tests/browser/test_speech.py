@@ -38,7 +38,7 @@ def test_typed_text_is_heard_and_its_length_is_that_of_the_clip(page, site):
 
 
 def test_pieces_are_heard_while_the_rest_is_made(page, site):
-    tone(page, "pieces", steps=12, step_s=0.3)
+    tone(page, "pieces", steps=12, step_s=1.0)
     page.wait_for_function("studioLive.firstSoundAt > 0")
     job = site.studio.jobs.list(limit=1)[0]
     assert job.state is JobState.RUNNING
