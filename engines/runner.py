@@ -33,12 +33,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LANES = {"run": "device", "load": "device", "download": "download"}
+LANES = {"run": "device", "load": "device", "download": "download"}  # of jobs for an engine
 WARM_AFTER_S = 4.0
 KEEP_LIVE = 32
 KEEP_PIECES = 2
 SWEEP_EVERY_S = 20.0
 ENDED = frozenset(FINAL)
+
+
+@dataclass(frozen=True)
+class Errand:
+    """A kind of job that is not for an engine, such as an export.
+
+    Jobs in one ``lane`` run one after the other. ``run`` gets the job and its context (progress,
+    ``check`` for cancellation) and may return a report; after a crash its job is ``interrupted``, and
+    a retry runs it again with the same settings.
+    """
+
+    lane: str
+    run: Callable[[JobRow, JobContext], Report | None]
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,7 @@ class Runner:
         self.hub = hub
         self.work = store.folder("work")
         self.listeners: list[Callable[[JobRow], None]] = []
+        self._errands: dict[str, Errand] = {}
         self._live: OrderedDict[str, Live] = OrderedDict()
         self._contexts: dict[str, JobContext] = {}
         self._wake = threading.Condition()
@@ -81,10 +95,17 @@ class Runner:
         """Recover what a crash left, then start the workers."""
         for job in self.store.jobs.mark_interrupted():
             self._keep_partial(job)
-        for lane in set(LANES.values()):
+        lanes = {*LANES.values(), *(errand.lane for errand in self._errands.values())}
+        for lane in sorted(lanes):
             thread = threading.Thread(target=self._work, args=(lane,), name=lane, daemon=True)
             thread.start()
             self._threads.append(thread)
+
+    def adopt(self, kind: str, errand: Errand) -> None:
+        """Take over a kind of job; before ``start``."""
+        if kind in LANES or kind in self._errands:
+            raise ValueError(f"jobs of the kind {kind!r} are done already")
+        self._errands[kind] = errand
 
     def stop(self, timeout_s: float = 10.0) -> None:
         """Stop after the current step; running jobs become ``interrupted`` with what they had."""
@@ -106,15 +127,16 @@ class Runner:
         owner: str = "",
         retry_of: str | None = None,
     ) -> JobRow:
-        """Queue a job and return its row. ``settings`` must be complete and valid."""
-        engine = self.registry.get(engine_id)
+        """Queue a job and return its row. ``settings`` must be complete and valid; an errand has no
+        ``engine_id``."""
+        errand = self._errands.get(kind)
         job = self.store.jobs.add(
             kind,
             engine_id,
-            str(engine.card.task),
+            "" if errand else str(self.registry.get(engine_id).card.task),
             dict(settings),
             owner=owner,
-            device=LANES[kind],
+            device=errand.lane if errand else LANES[kind],
             retry_of=retry_of,
         )
         log.info("queued %s %s as %s", kind, engine_id, job.id)
@@ -283,6 +305,11 @@ class Runner:
         if self._stopping.is_set():
             context.cancel()
         context.check()
+        if errand := self._errands.get(job.kind):
+            report = errand.run(job, context)
+            if report is not None:
+                self._store_report(job, report)
+            return
         engine = self.registry.get(job.engine)
         if job.kind == "download":
             weights = next((w for w in engine.weights() if w.id == job.settings["weights"]), None)
@@ -302,12 +329,15 @@ class Runner:
 
     def _store_result(self, job: JobRow, params: Params, result: Any) -> None:
         if isinstance(result, Report):
-            report = {"values": result.values, "rows": list(result.rows)}
-            self.store.jobs.update(job.id, report=report)
+            self._store_report(job, result)
             return
         for clip in [result] if isinstance(result, Clip) else result:
             self._add_clip(job, clip, plain(params) | dict(clip.settings), self._parents(params))
             Partial(self.work / job.id).remove()
+
+    def _store_report(self, job: JobRow, report: Report) -> None:
+        kept = {"values": report.values, "rows": list(report.rows)}
+        self.store.jobs.update(job.id, report=kept)
 
     def _add_clip(
         self,

@@ -33,7 +33,8 @@ JSON_FIELDS = ("settings", "clip_ids", "report")
 class JobRow:
     """One job as stored.
 
-    ``kind`` is "run", "load" or "download"; ``progress`` goes from 0 to 1; times are ISO 8601 in
+    ``kind`` is "run", "load", "download" or an errand's; ``device`` is the lane it waits in;
+    ``progress`` goes from 0 to 1; times are ISO 8601 in
     UTC; ``retry_of`` is the id of the job that this one repeats.
     """
 
