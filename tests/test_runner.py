@@ -7,15 +7,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
 import pytest
 
-from engines.base import InvalidParams, StudioError
+from engines.base import InvalidParams, Report, StudioError
+from engines.runner import Errand
 from engines.settings import Settings
 from engines.studio import Studio
 from storage import JobState
+from tests.conftest import make_settings
 from tests.fakes import Hungry, Tone
 
 
@@ -133,6 +136,36 @@ def test_a_full_disk_fails_the_job_and_the_next_one_works(studio, monkeypatch):
     assert job.state is JobState.FAILED
     assert "full" in job.error.lower()
     assert studio.make("tone", text="a", timeout_s=30)
+
+
+def test_an_errand_is_a_job_with_progress_report_retry_and_cancel(tmp_path, no_engines):
+    told, started = [], threading.Event()
+
+    def errand(job, context):
+        started.set()
+        for step in range(job.settings["steps"]):
+            context.check()
+            context.progress(step + 1, job.settings["steps"], f"step {step + 1}")
+            time.sleep(job.settings["step_s"])
+        told.append(job.settings)
+        return Report({"sum": sum(range(job.settings["steps"]))})
+
+    studio = Studio(make_settings(tmp_path))
+    studio.runner.adopt("count", Errand("desk", errand))
+    with pytest.raises(ValueError, match="done already"):
+        studio.runner.adopt("run", Errand("desk", errand))
+    with studio:
+        job = studio.runner.submit("count", "", {"steps": 3, "step_s": 0}, "ann")
+        ended = studio.wait(job.id, 30)
+        assert (ended.state, ended.report) == (JobState.DONE, {"values": {"sum": 3}, "rows": []})
+        assert (ended.engine, ended.task, ended.device, ended.owner) == ("", "", "desk", "ann")
+        again = studio.wait(studio.retry(job.id).id, 30)
+        assert (again.state, again.retry_of, len(told)) == (JobState.DONE, job.id, 2)
+        started.clear()
+        long = studio.runner.submit("count", "", {"steps": 1000, "step_s": 0.05})
+        assert started.wait(30)
+        studio.cancel(long.id)
+        assert studio.wait(long.id, 30).state is JobState.CANCELLED
 
 
 def test_load_and_unload_by_hand(studio):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,12 +47,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="Chromium is not installed"))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator:
+    """Tell what stood on the screen when a test failed."""
+    report = yield
+    if report.failed and report.when == "call" and item.funcargs.get("open_page"):
+        for page in item.funcargs["open_page"].pages:
+            report.sections.insert(0, ("what the page says", page.inner_text("body")))
+    return report
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator:
     """One Chromium for all tests."""
     from playwright.sync_api import sync_playwright
 
     assert CHROMIUM, "CI needs Chromium: see tests/browser/install.sh"
+    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)  # else failures drown in them
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         yield running
@@ -94,10 +106,12 @@ def open_page(browser, site) -> Iterator[Callable]:
         page.set_default_timeout(60_000)
         page.on("console", lambda m: complaints.append(said(m)) if m.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
+        start.pages.append(page)
         page.goto(site.url)
         page.wait_for_selector("#tab-speech-button")
         return page
 
+    start.pages = []
     yield start
     for context in contexts:
         context.close()
