@@ -17,7 +17,13 @@ import numpy as np
 from engines.base import StudioError
 from engines.metrics.base import NotApplicable, Reason
 from engines.metrics.sound import Sound
-from engines.metrics.voices import downloaded, resemblyzer_partials, unit
+from engines.metrics.voices import (
+    NEWEST,
+    downloaded,
+    require_here,
+    resemblyzer_partials,
+    unit,
+)
 
 CLAP = "laion/clap-htsat-unfused"
 CLAP_RATE = 48_000
@@ -63,13 +69,14 @@ def log_mel(sound: Sound) -> np.ndarray:
     return np.stack([frames[s : s + LOG_MEL_WINDOW].mean(axis=0) for s in starts])
 
 
-def clap_audio(sound: Sound, model: str = CLAP) -> np.ndarray:
+def clap_audio(sound: Sound, model: str = CLAP, revision: str = NEWEST) -> np.ndarray:
     """CLAP embeddings of 10 s pieces, ``(N, 512)`` of unit length.
 
     Raises ``NotReady`` with the command that downloads the model.
     """
 
     def make() -> np.ndarray:
+        require_here(model, revision)
         import torch
 
         samples, window = sound.at(CLAP_RATE), round(CLAP_WINDOW_S * CLAP_RATE)
@@ -77,31 +84,32 @@ def clap_audio(sound: Sound, model: str = CLAP) -> np.ndarray:
         if len(pieces) > 1 and len(pieces[-1]) < window // 10:
             pieces.pop()  # a rest below 1 s would be mostly padding
         with _lock, torch.inference_mode():
-            processor, network = _clap(model)
+            processor, network = _clap(model, revision)
             inputs = processor(audio=pieces, sampling_rate=CLAP_RATE, return_tensors="pt")
             found = network.get_audio_features(**inputs)
             vectors = getattr(found, "pooler_output", found).float().numpy()
         return np.stack([unit(vector) for vector in vectors])
 
-    return sound.once(("clap", model), make)
+    return sound.once(("clap", model, revision), make)
 
 
-def clap_text(text: str, model: str = CLAP) -> np.ndarray:
+def clap_text(text: str, model: str = CLAP, revision: str = NEWEST) -> np.ndarray:
     """The CLAP embedding of a text, ``(512,)`` of unit length; raises ``NotReady``."""
+    require_here(model, revision)
     import torch
 
     with _lock, torch.inference_mode():
-        processor, network = _clap(model)
+        processor, network = _clap(model, revision)
         inputs = processor(text=[text], return_tensors="pt", truncation=True)
         found = network.get_text_features(**inputs)
         return unit(getattr(found, "pooler_output", found)[0].float().numpy())
 
 
 @functools.lru_cache(maxsize=1)
-def _clap(model: str) -> tuple[Any, Any]:
+def _clap(model: str, revision: str) -> tuple[Any, Any]:
     from transformers import ClapModel, ClapProcessor
 
-    return downloaded(model, ClapProcessor, ClapModel)
+    return downloaded(model, revision, ClapProcessor, ClapModel)
 
 
 EMBEDDERS = {
@@ -128,7 +136,7 @@ EMBEDDERS = {
         Embedder(
             "clap",
             "CLAP (download)",
-            f"{CLAP}: sound and music as text describes them.",
+            f"{CLAP} (revision {NEWEST}): sound and music as text describes them.",
             512,
             "Apache-2.0",
             False,

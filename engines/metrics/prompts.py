@@ -16,13 +16,18 @@ from engines.metrics.base import (
 )
 from engines.metrics.case import Case
 from engines.metrics.embeddings import CLAP, CLAP_RATE, clap_audio, clap_text
-from engines.metrics.voices import unit
+from engines.metrics.voices import NEWEST, unit
 
 
 class ClapSettings(Settings):
     """Which weights."""
 
     model: str = Field(CLAP, title="Model", description="CLAP: hub name or folder.")
+    revision: str = Field(
+        NEWEST,
+        title="Revision",
+        description="Branch, tag or commit of the model; only a commit makes numbers repeatable.",
+    )
 
 
 @metric(
@@ -38,7 +43,7 @@ class ClapSettings(Settings):
         sample_rate=CLAP_RATE,
         paper="Wu et al., Large-scale Contrastive Language-Audio Pretraining, ICASSP 2023",
         license_code="Apache-2.0",
-        weights=f"{CLAP}, to download",
+        weights=f"{CLAP}, revision {NEWEST} unless pinned, to download",
         license_weights="Apache-2.0",
         requires=("transformers", "torch"),
         pip_extra="transformers torch",
@@ -50,5 +55,5 @@ def clap_score(case: Case, settings: ClapSettings) -> Measured:
     """From -1 to 1; a sound of several pieces is their mean."""
     if not case.text.strip():
         raise NotApplicable(Reason.NO_TEXT, "There is no text to compare with.")
-    heard = unit(clap_audio(case.generated, settings.model).mean(axis=0))
-    return Measured(float(heard @ clap_text(case.text, settings.model)))
+    heard = unit(clap_audio(case.generated, settings.model, settings.revision).mean(axis=0))
+    return Measured(float(heard @ clap_text(case.text, settings.model, settings.revision)))

@@ -10,7 +10,7 @@ from pydantic import Field
 from engines.metrics.base import Better, Card, Measured, Need, Settings, metric
 from engines.metrics.case import Case
 from engines.metrics.sound import Sound
-from engines.metrics.voices import RATE, WAVLM, resemblyzer, wavlm
+from engines.metrics.voices import NEWEST, RATE, WAVLM, resemblyzer, wavlm
 
 
 class WavlmSettings(Settings):
@@ -18,6 +18,11 @@ class WavlmSettings(Settings):
 
     model: str = Field(
         WAVLM, title="Model", description="WavLM with an x-vector head: hub name or folder."
+    )
+    revision: str = Field(
+        NEWEST,
+        title="Revision",
+        description="Branch, tag or commit of the model; only a commit makes numbers repeatable.",
     )
 
 
@@ -61,7 +66,7 @@ def speaker_resemblyzer(case: Case, settings: Settings) -> Measured:
         sample_rate=RATE,
         paper="Chen et al., WavLM, IEEE JSTSP 16 (2022)",
         license_code="Apache-2.0",
-        weights=f"{WAVLM}, to download",
+        weights=f"{WAVLM}, revision {NEWEST} unless pinned, to download",
         license_weights="see the model's page",
         requires=("transformers", "torch"),
         pip_extra="transformers torch",
@@ -71,7 +76,9 @@ def speaker_resemblyzer(case: Case, settings: Settings) -> Measured:
 )
 def speaker_wavlm(case: Case, settings: WavlmSettings) -> Measured:
     """From -1 to 1."""
-    one, other = wavlm(case.target, settings.model), wavlm(case.generated, settings.model)
+    one, other = (
+        wavlm(sound, settings.model, settings.revision) for sound in (case.target, case.generated)
+    )
     return Measured(float(one @ other))
 
 
