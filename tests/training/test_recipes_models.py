@@ -257,7 +257,7 @@ def test_codebooks_weigh_what_the_recipe_says():
 
 def test_it_learns_from_the_caption():
     """One frame, so that nothing but the caption says which style it is."""
-    task = music_task(ema_decay=0.9, crop_s=0.02, conditioning_dropout=0.0)
+    task = music_task(3, ema_decay=0.9, crop_s=0.02, conditioning_dropout=0.0)
     learn(task, 40, 3e-3)
     for take in task.validation()[0]:
         style = pieces(6, 1).briefs[take.item].style
