@@ -239,7 +239,7 @@ class Tests:
         test = self.get(trial.test_id)
         if test.archived:
             raise StorageError(f"{test.name!r} is archived; take it out of the archive to vote.")
-        checked = json.dumps(_checked(test.kind, answer, len(trial.stimuli)))
+        checked = json.dumps(checked_answer(test.kind, answer, len(trial.stimuli)))
         with self._database.write() as transaction:
             transaction.execute(
                 "INSERT INTO votes (trial_number, rater, id, answer, seconds, created_at)"
@@ -301,7 +301,7 @@ def _check_stimuli(kind: TestKind, stimuli: Sequence[Stimulus]) -> None:
         raise StorageError("A trial needs at least one clip to judge.")
 
 
-def _checked(kind: TestKind, answer: Mapping[str, Any], stimuli: int) -> dict[str, Any]:
+def checked_answer(kind: TestKind, answer: Mapping[str, Any], stimuli: int) -> dict[str, Any]:
     """The answer as it is stored. Raises ``StorageError`` when it does not fit."""
     if kind is TestKind.AB:
         chosen, strength = answer.get("choice", ""), answer.get("strength", 1)

@@ -1,32 +1,19 @@
-"""Zip files: packing folders, and unpacking what came from elsewhere without believing it."""
+"""Zip files: packing folders, and unpacking what came from elsewhere (``storage.archives``)."""
 
 from __future__ import annotations
 
-import shutil
-import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from engines.base import StudioError
-from storage.errors import disk_full, free_bytes, translated
+from storage import DiskFull, StorageError
+from storage.archives import opened, scratch
+from storage.errors import translated
 from storage.ids import new_id
 
-MAX_FILES = 200_000
-BLOCK = 2**20
-
-
-@contextmanager
-def scratch(parent: Path) -> Iterator[Path]:
-    """A new empty folder below ``parent``, removed at the end whatever happens."""
-    folder = parent / f".part-{new_id()}"
-    with translated(parent):
-        folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+__all__ = ["names_in", "pack", "scratch", "unpack", "written_whole"]
 
 
 @contextmanager
@@ -68,57 +55,24 @@ def unpack(
     encrypted or damaged entries and more than ``max_bytes`` in all; ``DiskFull`` before it starts.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-            for entry in entries:
-                _refuse(entry, path.name)
-            chosen = [entry for entry in entries if wanted(entry.filename)]
-            _refuse_size(chosen, path.name, target, max_bytes)
-            return [_extract(archive, entry, target) for entry in chosen]
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
-        raise StudioError(f"{path.name} is not a whole zip file ({error}).") from error
-    except RuntimeError as error:  # what zipfile says of a password
-        raise StudioError(
-            f"{path.name} cannot be read: {error}. Pack it without a password."
-        ) from error
+        with opened(path) as archive:
+            chosen = [name for name in archive.entries if wanted(name)]
+            archive.refuse_size(chosen, target, max_bytes)
+            unpacked = []
+            for name in chosen:
+                to = target / name.replace("\\", "/")
+                with translated(to):
+                    to.parent.mkdir(parents=True, exist_ok=True)
+                archive.extract(name, to)
+                unpacked.append(to)
+            return unpacked
+    except DiskFull:
+        raise
+    except StorageError as error:
+        raise StudioError(str(error)) from error
 
 
 def names_in(path: Path) -> list[str]:
     """The names of all entries of a zip."""
     with zipfile.ZipFile(path) as archive:
         return archive.namelist()
-
-
-def _refuse(entry: zipfile.ZipInfo, archive: str) -> None:
-    name = PurePosixPath(entry.filename.replace("\\", "/"))
-    if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
-        raise StudioError(
-            f"{archive} holds {entry.filename!r}, which would be written outside its folder. It is "
-            "refused; do not trust where it came from."
-        )
-    if stat.S_ISLNK(entry.external_attr >> 16):
-        raise StudioError(f"{archive} holds a link, {entry.filename!r}. Pack the file itself.")
-
-
-def _refuse_size(
-    entries: list[zipfile.ZipInfo], archive: str, target: Path, max_bytes: int | None
-) -> None:
-    total = sum(entry.file_size for entry in entries)
-    if len(entries) > MAX_FILES:
-        raise StudioError(f"{archive} holds {len(entries):,} files; at most {MAX_FILES:,} fit.")
-    if max_bytes is not None and total > max_bytes:
-        raise StudioError(
-            f"{archive} unpacks to {total / 1e6:,.0f} MB; at most {max_bytes / 1e6:,.0f} MB fit."
-        )
-    if total > free_bytes(target):
-        raise disk_full(target)
-
-
-def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> Path:
-    to = target / entry.filename.replace("\\", "/")
-    # zipfile stops at the declared size, so the sum above is what is written at most
-    with archive.open(entry) as source, translated(to):
-        to.parent.mkdir(parents=True, exist_ok=True)
-        with to.open("wb") as file:
-            shutil.copyfileobj(source, file, BLOCK)
-    return to
