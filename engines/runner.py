@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -191,6 +191,21 @@ class Runner:
                 return update.job
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError(f"Job {job_id} is still {update.job.state}.")
+        return self.store.jobs.get(job_id)
+
+    def keep(self, job: JobRow, clips: Iterable[Clip]) -> JobRow:
+        """Store what a worker elsewhere made for a job of no lane here, and end the job."""
+        params = parse(self.registry.get(job.engine).Params, job.settings)
+        try:
+            self._store_result(job, params, clips)
+        except StorageError as problem:
+            return self.end(job.id, JobState.FAILED, str(problem))
+        return self.end(job.id, JobState.DONE)
+
+    def end(self, job_id: str, state: JobState, error: str = "") -> JobRow:
+        """End a job of no lane here, and tell its followers and the listeners."""
+        self.store.jobs.update(job_id, state=state, error=error, progress=float(state == "done"))
+        self._finish(job_id, self._live_of(job_id))
         return self.store.jobs.get(job_id)
 
     def live(self, job_id: str) -> Live | None:

@@ -59,6 +59,8 @@ class JobRow:
 
 FIELDS = tuple(field.name for field in fields(JobRow))
 COLUMNS = ", ".join(FIELDS)
+OWNERS = """substr(owner, 1, length(:within)) = :within
+    AND (:without = '' OR substr(owner, 1, length(:without)) != :without)"""
 
 
 class Jobs:
@@ -103,15 +105,23 @@ class Jobs:
         limit: int = 100,
         offset: int = 0,
         owner: str | None = None,
+        within: str = "",
+        without: str = "",
     ) -> list[JobRow]:
-        """Jobs in any of ``states`` (None: all) and of ``owner`` (None: anyone), newest first."""
+        """Jobs in any of ``states`` (None: all) and of ``owner`` (None: anyone), newest first.
+
+        Only those whose owner begins with ``within``, and none whose owner begins with ``without``.
+        """
         wanted = list(JobState if states is None else states)
         rows = self._database.query(
             f"SELECT {COLUMNS} FROM jobs WHERE state IN (SELECT value FROM json_each(:states))"
-            " AND (:owner IS NULL OR owner = :owner)"
+            f" AND (:owner IS NULL OR owner = :owner) AND {OWNERS}"
             " ORDER BY number DESC LIMIT :limit OFFSET :offset",
-            {"states": json.dumps(wanted), "owner": owner, "limit": limit, "offset": offset},
-        )
+            {
+                "states": json.dumps(wanted), "owner": owner, "limit": limit, "offset": offset,
+                "within": within, "without": without,
+            },
+        )  # fmt: skip
         return [to_row(row) for row in rows]
 
     def update(self, id: str, /, **changes: Any) -> None:
@@ -135,9 +145,12 @@ class Jobs:
             if transaction.execute(sql, values | {"id": id}).rowcount == 0:
                 raise NotFound(f"There is no job {id}; old ones are removed after a while.")
 
-    def counts(self) -> dict[JobState, int]:
-        """How many jobs are in each state."""
-        rows = self._database.query("SELECT state, count(*) FROM jobs GROUP BY state")
+    def counts(self, within: str = "", without: str = "") -> dict[JobState, int]:
+        """How many jobs are in each state, among those that ``list`` would give."""
+        rows = self._database.query(
+            f"SELECT state, count(*) FROM jobs WHERE {OWNERS} GROUP BY state",
+            {"within": within, "without": without},
+        )
         return dict.fromkeys(JobState, 0) | {JobState(state): number for state, number in rows}
 
     def next_queued(self, device: str | None = None) -> JobRow | None:

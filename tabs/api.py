@@ -12,6 +12,7 @@ from typing import Any
 
 from engines.studio import Studio
 from tabs.api_adapters import AdapterEndpoints
+from tabs.api_batch import BatchEndpoints
 from tabs.api_clips import ClipEndpoints
 from tabs.api_engines import EngineEndpoints, PresetEndpoints
 from tabs.api_jobs import JobEndpoints, MakeEndpoints, engine_endpoint
@@ -26,6 +27,7 @@ GROUPS = (
     MakeEndpoints,
     JobEndpoints,
     ClipEndpoints,
+    BatchEndpoints,
     EngineEndpoints,
     PresetEndpoints,
     PromptEndpoints,

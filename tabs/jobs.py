@@ -13,6 +13,7 @@ from engines.base import StudioError
 from engines.runner import ENDED
 from engines.studio import Studio
 from storage import JobRow, JobState, StorageError
+from storage.batches import OWNER as BATCH_ROWS
 from tabs import live
 from tabs.live import Action, badge, button
 from tabs.page import Page
@@ -28,6 +29,7 @@ FILTERS: dict[str, tuple[str, tuple[JobState, ...]]] = {
     "failed": ("Failed", (JobState.FAILED,)),
     "cancelled": ("Cancelled", (JobState.CANCELLED,)),
     "interrupted": ("Interrupted", (JobState.INTERRUPTED,)),
+    "rows": ("Rows of batches", tuple(JobState)),  # which all others leave out
 }
 STATE_LOOKS = {
     JobState.QUEUED: ("", "waiting"),
@@ -109,19 +111,22 @@ class JobsPage:
     pages: int
 
 
-def page_of(studio: Studio, states: Sequence[JobState], page: int) -> JobsPage:
-    """The jobs in one of ``states``; a page past the last gives the last."""
-    counts = studio.jobs.counts()
+def page_of(studio: Studio, states: Sequence[JobState], page: int, rows: str = "") -> JobsPage:
+    """The jobs in one of ``states``, only those whose owner begins with ``rows``, "" for all but the
+    rows of batches; a page past the last gives the last."""
+    owners = {"within": rows} if rows else {"without": BATCH_ROWS}
+    counts = studio.jobs.counts(**owners)
     total = sum(counts[state] for state in states)
     pages = max(1, -(-total // PAGE_SIZE))
     page = min(max(1, page), pages)
-    found = studio.jobs.list(states, limit=PAGE_SIZE, offset=(page - 1) * PAGE_SIZE)
+    found = studio.jobs.list(states, limit=PAGE_SIZE, offset=(page - 1) * PAGE_SIZE, **owners)
     return JobsPage(found, total, page, pages)
 
 
 def table_html(studio: Studio, view: JobsView) -> str:
     """Filters, one line a job, and page buttons."""
-    found = page_of(studio, FILTERS[view.filter][1], view.page)
+    rows = BATCH_ROWS if view.filter == "rows" else ""
+    found = page_of(studio, FILTERS[view.filter][1], view.page, rows)
     view.page = found.page
     chips = "".join(_chip(name, view.filter) for name in FILTERS)
     head = f'<div class="chips" role="group" aria-label="Filter by state">{chips}</div>'
@@ -137,6 +142,10 @@ def table_html(studio: Studio, view: JobsView) -> str:
 
 
 def _nothing(chosen: str) -> str:
+    if chosen == "rows":
+        return (
+            "No batch has run yet. Its rows would be listed here, and stay out of the other lists."
+        )
     if chosen:
         return f"No job here is {FILTERS[chosen][0].lower()}."
     return "No jobs yet. Press Generate in Speech, or download a voice in Models."
@@ -232,8 +241,8 @@ def clips_html(studio: Studio, job: JobRow) -> str:
 
 
 def active(studio: Studio) -> list[JobRow]:
-    """Jobs that wait or run, in the order of the queue."""
-    return studio.jobs.list(ACTIVE, limit=RECENT)[::-1]
+    """Jobs that wait or run, in the order of the queue; a batch counts as one."""
+    return studio.jobs.list(ACTIVE, limit=RECENT, without=BATCH_ROWS)[::-1]
 
 
 def engine_title(studio: Studio, engine_id: str) -> str:
@@ -248,8 +257,21 @@ def what(studio: Studio, job: JobRow) -> str:
         return "Load into memory"
     if job.kind == "download":
         return f"Download {weights_title(studio, job.engine, str(job.settings.get('weights', '')))}"
+    if job.kind == "evaluate":
+        return f"Evaluate “{job.settings.get('title', '')}”, {job.settings.get('sounds', 0):,} sounds"
+    if job.kind == "batch":
+        return batch_title(studio, job)
     words = job.settings.get("text") or job.settings.get("prompt")
     return str(words) if words else f"Run {engine_title(studio, job.engine)}"
+
+
+def batch_title(studio: Studio, job: JobRow) -> str:
+    """The name of a batch, with how many rows it has."""
+    try:
+        batch = studio.store.batches.get(str(job.settings.get("batch", "")))
+    except StorageError:
+        return "Batch that was deleted"
+    return f"Batch “{batch.name}”, {batch.total:,} rows"
 
 
 def weights_title(studio: Studio, engine_id: str, weights_id: str) -> str:
