@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage.adapters import AdapterRow, Adapters, AdapterSource
+from storage.batches import Batches, BatchItem, BatchRow, NewRow, RowState
 from storage.clip_rows import ClipPage, ClipRow, Count, Lineage
 from storage.clips import Clips
 from storage.coding import Format
@@ -26,6 +27,7 @@ from storage.datasets import (
 from storage.db import Database
 from storage.embedded import Embedded, read_tags
 from storage.errors import DamagedDatabase, DiskFull, NotFound, StorageError, translated
+from storage.evaluations import EvaluationItem, EvaluationRow, Evaluations
 from storage.files import AudioFiles, Stored, resolve_under
 from storage.jobs import JobRow, Jobs, JobState
 from storage.judgements import (
@@ -40,8 +42,10 @@ from storage.judgements import (
 from storage.listening import Role, Stimulus, TestKind, TestRow, Tests, TrialRow, VoteRow
 from storage.lock import lock_folder
 from storage.presets import Preset, Presets
+from storage.project_import import recover
 from storage.prompts import PromptPage, PromptRow, Prompts
 from storage.runs import ExperimentRow, RunRow, Runs, RunState
+from storage.scores import ClipScore, Scores
 from storage.search import ClipQuery, Sort
 from storage.settings import Settings
 from storage.templates import TemplateRow, Templates
@@ -57,9 +61,13 @@ __all__ = [
     "AdapterSource",
     "Adapters",
     "AudioFiles",
+    "BatchItem",
+    "BatchRow",
+    "Batches",
     "ClipPage",
     "ClipQuery",
     "ClipRow",
+    "ClipScore",
     "Clips",
     "Count",
     "Criterion",
@@ -73,6 +81,9 @@ __all__ = [
     "Datasets",
     "DiskFull",
     "Embedded",
+    "EvaluationItem",
+    "EvaluationRow",
+    "Evaluations",
     "ExperimentRow",
     "Feedback",
     "FeedbackStats",
@@ -84,6 +95,7 @@ __all__ = [
     "Lineage",
     "MarkRow",
     "NewItem",
+    "NewRow",
     "NotFound",
     "PreferenceRow",
     "Preset",
@@ -94,9 +106,11 @@ __all__ = [
     "RatingRow",
     "Removal",
     "Role",
+    "RowState",
     "RunRow",
     "RunState",
     "Runs",
+    "Scores",
     "Settings",
     "Sort",
     "Split",
@@ -134,6 +148,9 @@ class Store:
     datasets: Datasets
     adapters: Adapters
     runs: Runs
+    scores: Scores
+    evaluations: Evaluations
+    batches: Batches
     _lock: BaseFileLock
 
     @classmethod
@@ -170,11 +187,15 @@ class Store:
             Datasets(db, files),
             Adapters(db),
             Runs(db),
+            Scores(db),
+            Evaluations(db, folder),
+            Batches(db),
             lock,
         )
         try:
             with translated(folder):
                 files.remove_unfinished()
+                recover(db, folder)
             clips.purge()
         except BaseException:
             store.close()

@@ -74,6 +74,20 @@ def m007_datasets_runs_adapters(db: Database) -> None:
         db.conn.execute(statement)
 
 
+@migrations()
+def m008_scores(db: Database) -> None:
+    """Scores of metrics by what they were computed from, of clips, and evaluations of many sounds."""
+    for statement in SCORES:
+        db.conn.execute(statement)
+
+
+@migrations()
+def m009_batches(db: Database) -> None:
+    """Batches, their rows, and the ways to what was made before with the same settings."""
+    for statement in BATCHES:
+        db.conn.execute(statement)
+
+
 CLIPS = (
     """CREATE TABLE clips (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -361,4 +375,71 @@ LEARNING = (
         PRIMARY KEY (adapter_number, position)) WITHOUT ROWID""",
     "CREATE INDEX adapter_clips_clip ON adapter_clips (clip_number)",
     "CREATE INDEX clips_adapter ON clips (adapter) WHERE adapter != ''",
+)
+
+SCORES = (
+    "CREATE TABLE scores (key TEXT PRIMARY KEY, score TEXT NOT NULL) WITHOUT ROWID",
+    # The order of the key lets a dataset read all scores of one metric clip by clip.
+    """CREATE TABLE clip_scores (
+        metric TEXT NOT NULL,
+        clip_number INTEGER NOT NULL REFERENCES clips (number) ON DELETE CASCADE,
+        value REAL NOT NULL,
+        against TEXT NOT NULL,
+        measured_at TEXT NOT NULL,
+        PRIMARY KEY (metric, clip_number)) WITHOUT ROWID""",
+    "CREATE INDEX clip_scores_clip ON clip_scores (clip_number)",
+    """CREATE TABLE evaluations (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        settings TEXT NOT NULL,
+        systems TEXT NOT NULL,
+        missing TEXT NOT NULL,
+        sets TEXT NOT NULL DEFAULT '[]',
+        job_id TEXT NOT NULL DEFAULT '',
+        created_at TEXT NOT NULL)""",
+    """CREATE TABLE evaluation_items (
+        evaluation_number INTEGER NOT NULL REFERENCES evaluations (number) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        system TEXT NOT NULL,
+        generated TEXT NOT NULL,
+        reference TEXT NOT NULL,
+        text TEXT NOT NULL,
+        language TEXT NOT NULL,
+        clip_id TEXT NOT NULL,
+        scores TEXT,
+        PRIMARY KEY (evaluation_number, position)) WITHOUT ROWID""",
+)
+
+BATCHES = (
+    """CREATE TABLE batches (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        engine TEXT NOT NULL,
+        source TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        job_id TEXT NOT NULL DEFAULT '',
+        created_at TEXT NOT NULL)""",
+    # clip_ids are names, not foreign keys: a row tells what was made even when that was deleted.
+    """CREATE TABLE batch_rows (
+        batch_number INTEGER NOT NULL REFERENCES batches (number) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        settings TEXT NOT NULL,
+        state TEXT NOT NULL,
+        job_id TEXT NOT NULL DEFAULT '',
+        clip_ids TEXT NOT NULL DEFAULT '[]',
+        error TEXT NOT NULL DEFAULT '',
+        finished_at TEXT,
+        PRIMARY KEY (batch_number, position)) WITHOUT ROWID""",
+    "CREATE INDEX batch_rows_state ON batch_rows (batch_number, state, position)",
+    "CREATE INDEX jobs_owner ON jobs (owner, number)",
+    # Seed and length are two small numbers that tell nearly all settings apart.
+    """CREATE INDEX clips_made ON clips (seed, length(settings))
+        WHERE deleted IS NULL AND partial = 0""",
+    """CREATE INDEX jobs_made ON jobs (json_extract(settings, '$.seed'), length(settings))
+        WHERE kind = 'run' AND state = 'done'""",
 )
