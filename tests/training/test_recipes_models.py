@@ -114,6 +114,32 @@ def test_codes_that_die_are_set_anew():
     assert (book.embed > 90).all()
 
 
+@torch.no_grad()
+def test_a_levelled_codec_lets_sound_through():
+    """Every layer says something of a size, and what comes out is as loud as what goes in."""
+    torch.manual_seed(0)
+    sound = 0.1 * torch.randn(2, 1, RATE)
+    model = codecs.build(CodecShape(**SHAPE))
+    assert float(model.encoder(sound).std()) < 0.5
+    codecs.level(model, sound)
+    latents = model.encoder(sound)
+    assert float(latents.std()) == pytest.approx(1.0, rel=1e-3)
+    assert float(model.decoder(latents).std()) == pytest.approx(float(sound.std()), rel=1e-3)
+
+
+def test_the_decoder_first_hears_latents_as_they_are():
+    torch.manual_seed(0)
+    codec = TrainableCodec(CodecShape(**SHAPE), free_steps=1).train()
+    sound = 0.1 * torch.randn(2, 1, RATE)
+    made, codes, commitment = codec(sound)
+    assert torch.equal(made, codec.model.decoder(codec.model.encoder(sound)))
+    assert (int(codes.max()), float(commitment), bool(codec.books[0].ready)) == (0, 0.0, False)
+    later, codes, commitment = codec(sound)
+    assert not torch.equal(made, later)
+    assert int(codes.max()) > 0
+    assert float(commitment.detach()) > 0
+
+
 def test_the_spectral_loss_grows_with_the_difference():
     loss = SpectralLoss(RATE)
     torch.manual_seed(0)

@@ -25,7 +25,7 @@ class CodecShape(Params):
     """The shape of the codec; the frame rate is ``sample_rate`` over the product of ``ratios``."""
 
     sample_rate: int = 16000
-    ratios: tuple[int, ...] = (8, 5, 4, 2)
+    ratios: tuple[int, ...] = (5, 4, 4, 4)
     filters: int = 16
     dimension: int = 64
     lstm_layers: int = 1
@@ -60,6 +60,8 @@ def build(shape: CodecShape) -> Any:
             num_lstm_layers=shape.lstm_layers,
             use_causal_conv=False,
             norm_type="weight_norm",
+            pad_mode="constant",  # a sixth of a step's time less than reflection
+            use_conv_shortcut=False,
             codebook_size=shape.entries,
             codebook_dim=shape.dimension,
             target_bandwidths=[shape.codebooks * bits * shape.frame_rate / 1000],
@@ -67,15 +69,48 @@ def build(shape: CodecShape) -> Any:
     )
 
 
+@torch.no_grad()
+def level(model: Any, samples: Tensor) -> None:
+    """Scale each convolution of a fresh ``EncodecModel`` so that what it says of ``samples (B, 1, L)``
+    has the standard deviation 1, and what the model says that of the samples.
+
+    After Mishkin & Matas 2015, https://arxiv.org/abs/1511.06422. With the usual start a sound fades
+    to a thousandth on its way through the layers, and for a long time nothing but the mean is learnt.
+    """
+    layers = [
+        layer
+        for part in (model.encoder, model.decoder)
+        for layer in part.modules()
+        if isinstance(layer, nn.Conv1d | nn.ConvTranspose1d)
+    ]
+    last = layers[-1]
+
+    def scale(layer: Any, _: Any, said: Tensor) -> Tensor:
+        wanted = samples.std() if layer is last else said.new_ones(())
+        factor = wanted / said.std().clamp(min=1e-8)
+        layer.parametrizations.weight.original0.mul_(factor)
+        return said * factor
+
+    for layer in layers:
+        layer.bias.zero_()
+    hooks = [layer.register_forward_hook(scale) for layer in layers]
+    model.decoder(model.encoder(samples))
+    for hook in hooks:
+        hook.remove()
+
+
 class Codebook(nn.Module):
-    """One codebook: ``entries`` vectors of ``dimension``, moved by what falls to them."""
+    """One codebook: ``entries`` vectors of ``dimension``, moved by what falls to them.
+
+    An entry that gets less than ``dead`` of an equal share is set anew.
+    """
 
     embed: Tensor
     used: Tensor
     total: Tensor
     ready: Tensor
 
-    def __init__(self, entries: int, dimension: int, decay: float = 0.99, dead: float = 0.5):
+    def __init__(self, entries: int, dimension: int, decay: float = 0.99, dead: float = 0.1):
         super().__init__()
         self.decay, self.dead = decay, dead
         self.register_buffer("embed", torch.zeros(entries, dimension))
@@ -95,8 +130,10 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def _start(self, vectors: Tensor) -> None:
+        share = len(vectors) / len(self.embed)
         self.embed.copy_(_pick(vectors, len(self.embed)))
-        self.total.copy_(self.embed)
+        self.total.copy_(self.embed * share)
+        self.used.fill_(share)
         self.ready.fill_(True)
 
     @torch.no_grad()
@@ -106,12 +143,13 @@ class Codebook(nn.Module):
         self.used.lerp_(hits, 1 - self.decay)
         self.total.lerp_(sums, 1 - self.decay)
         self.embed.copy_(self.total / self.used.clamp(min=1e-5)[:, None])
-        dead = self.used < self.dead
+        share = len(vectors) / len(self.embed)
+        dead = self.used < self.dead * share
         if dead.any():
             fresh = _pick(vectors, int(dead.sum()))
             self.embed[dead] = fresh
-            self.total[dead] = fresh
-            self.used[dead] = 1.0
+            self.total[dead] = fresh * share
+            self.used[dead] = share
 
 
 def _pick(vectors: Tensor, count: int) -> Tensor:
@@ -122,11 +160,19 @@ def _pick(vectors: Tensor, count: int) -> Tensor:
 
 
 class TrainableCodec(nn.Module):
-    """An ``EncodecModel`` with a quantizer that learns. ``export`` puts the codebooks back."""
+    """An ``EncodecModel`` with a quantizer that learns. ``export`` puts the codebooks back.
 
-    def __init__(self, shape: CodecShape):
+    In the first ``free_steps`` of training, and for a ``free_share`` of the items after that, the
+    decoder hears the latents as they are (after Défossez et al. 2024, https://arxiv.org/abs/2410.00037,
+    section 3.3.1): an encoder that has nothing to say yet would otherwise settle on one entry.
+    """
+
+    steps: Tensor
+
+    def __init__(self, shape: CodecShape, free_steps: int = 0, free_share: float = 0.0):
         super().__init__()
-        self.shape = shape
+        self.shape, self.free_steps, self.free_share = shape, free_steps, free_share
+        self.register_buffer("steps", torch.tensor(0))
         self.model = build(shape)
         self.books = nn.ModuleList(
             Codebook(shape.entries, shape.dimension) for _ in range(shape.codebooks)
@@ -136,6 +182,11 @@ class TrainableCodec(nn.Module):
         """Reconstruct ``samples (B, 1, L)``: ``(B, 1, L)``, codes ``(B, K, T)``, commitment loss."""
         latents = self.model.encoder(samples)
         batch, dimension, frames = latents.shape
+        free = self.training and int(self.steps) < self.free_steps
+        self.steps += int(self.training)
+        if free:
+            none = torch.zeros(batch, len(self.books), frames, dtype=torch.long)
+            return self.model.decoder(latents), none, latents.new_zeros(())
         residual = latents.transpose(1, 2).reshape(-1, dimension)
         quantised, codes = torch.zeros_like(residual), []
         commitment = residual.new_zeros(())
@@ -146,7 +197,10 @@ class TrainableCodec(nn.Module):
             residual = residual - entries
             codes.append(found.view(batch, frames))
         quantised = quantised.view(batch, frames, dimension).transpose(1, 2)
-        passed = latents + (quantised - latents).detach()  # straight through
+        apart = (quantised - latents).detach()  # straight through
+        if self.training and self.free_share:
+            apart = apart * (torch.rand(batch, 1, 1, device=apart.device) >= self.free_share)
+        passed = latents + apart
         return self.model.decoder(passed), torch.stack(codes, 1), commitment / len(self.books)
 
     def export(self) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from training.loop import Loss
-from training.recipes.codec import SpectralLoss, TrainableCodec, perplexity, usage
+from training.recipes.codec import SpectralLoss, TrainableCodec, level, perplexity, usage
 from training.recipes.corpus import Corpus
 from training.recipes.recipe import CodecRecipe
 
@@ -41,9 +41,11 @@ class CodecTask:
         self._recipe, self._corpus, self._held_out, self._seed = recipe, corpus, held_out, seed
         self._device = torch.device(device)
         torch.manual_seed(seed)
-        self.codec = TrainableCodec(recipe.shape).to(self._device)
+        codec = TrainableCodec(recipe.shape, recipe.free_steps, recipe.free_share)
+        self.codec = codec.to(self._device)
         self._spectral = SpectralLoss(recipe.shape.sample_rate).to(self._device)
         self._frames = round(recipe.crop_s * recipe.shape.sample_rate)
+        level(self.codec.model, self._sounds(self.batches(0)[0]))
 
     def parameters(self) -> list[torch.nn.Parameter]:
         """Encoder and decoder; the codebooks follow their averages."""

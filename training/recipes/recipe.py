@@ -66,6 +66,8 @@ class CodecRecipe(Params):
     validation_crops: int = Field(64, ge=1)
     waveform_weight: float = Field(5.0, ge=0)
     commitment_weight: float = Field(0.25, ge=0)
+    free_steps: int = Field(0, ge=0)
+    free_share: float = Field(0.0, ge=0, lt=1)
     schedule: Schedule
 
 
