@@ -5,6 +5,7 @@ Forms, endpoint signatures, CSV columns and documentation pages are all made fro
 
 from __future__ import annotations
 
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -101,7 +102,13 @@ NAMED_CHOICES = 12  # more than these are counted, not named, where space is sho
 
 def knobs(model: type[Params]) -> list[Knob]:
     """The parameters of ``model`` in order of declaration."""
-    return [_knob(name, info) for name, info in model.model_fields.items()]
+    return list(_knobs(model))
+
+
+@functools.cache
+def _knobs(model: type[Params]) -> tuple[Knob, ...]:
+    """Read once: a table of ten thousand rows asks for each of them."""
+    return tuple(_knob(name, info) for name, info in model.model_fields.items())
 
 
 def _knob(name: str, info: FieldInfo) -> Knob:

@@ -14,7 +14,7 @@ from storage.db import Database, clean
 from storage.errors import NotFound
 from storage.ids import new_id, utc_now
 from storage.jobs import COLUMNS as JOB_COLUMNS
-from storage.jobs import JobRow
+from storage.jobs import JobRow, JobState
 from storage.jobs import to_row as to_job
 
 OWNER = "batch:"
@@ -269,12 +269,13 @@ class Batches:
 
     # jobs and clips
 
-    def jobs(self, id: str) -> dict[int, JobRow]:
-        """The newest job of each row that has one, by the row's position."""
+    def jobs(self, id: str, states: Sequence[JobState] = tuple(JobState)) -> dict[int, JobRow]:
+        """The newest job in one of ``states`` of each row that has one, by the row's position."""
         start = f"{OWNER}{id}/"
         rows = self._database.query(
-            f"SELECT {JOB_COLUMNS} FROM jobs WHERE owner >= ? AND owner < ? ORDER BY number",
-            [start, start + "~"],
+            f"SELECT {JOB_COLUMNS} FROM jobs WHERE owner >= ? AND owner < ?"
+            " AND state IN (SELECT value FROM json_each(?)) ORDER BY number",
+            [start, start + "~", json.dumps(list(states))],
         )
         return {int(row["owner"].removeprefix(start)): to_job(row) for row in rows}
 

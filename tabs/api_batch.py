@@ -14,7 +14,7 @@ from engines.studio import Studio
 from tabs.endpoint import user_of
 from tabs.uploads import export_folder, uploaded
 
-Executor = Literal["local", "ray"]
+Executor = Literal["", "local", "ray"]
 Workers = Annotated[int, Field(ge=0, le=10_000)]
 SHOWN = 10
 
@@ -82,7 +82,7 @@ class BatchEndpoints:
     def start_batch(
         self,
         batch_id: str,
-        executor: Executor = "local",
+        executor: Executor = "",
         workers: Workers = 0,
         request: gr.Request | None = None,
     ) -> dict[str, Any]:
@@ -90,7 +90,8 @@ class BatchEndpoints:
 
         Args:
             batch_id: Id of the batch.
-            executor: Make the rows on this machine, or on a Ray cluster.
+            executor: Make the rows on this machine (local) or on a Ray cluster (ray); empty for
+                where they were made last, at first this machine.
             workers: Processes on the cluster; 0 for one on each of its GPUs or cores.
 
         Returns:
@@ -157,7 +158,7 @@ class BatchEndpoints:
     def retry_batch(
         self,
         batch_id: str,
-        executor: Executor = "local",
+        executor: Executor = "",
         workers: Workers = 0,
         request: gr.Request | None = None,
     ) -> dict[str, Any]:
@@ -165,7 +166,8 @@ class BatchEndpoints:
 
         Args:
             batch_id: Id of the batch.
-            executor: Make the rows on this machine, or on a Ray cluster.
+            executor: Make the rows on this machine (local) or on a Ray cluster (ray); empty for
+                where they were made last, at first this machine.
             workers: Processes on the cluster; 0 for one on each of its GPUs or cores.
 
         Returns:

@@ -161,14 +161,15 @@ class Batches:
     def start(
         self,
         batch_id: str,
-        executor: Place | str = Place.LOCAL,
+        executor: Place | str = "",
         workers: int = 0,
         owner: str = "",
     ) -> JobRow:
         """Queue a batch, or let it go on with the rows that are open.
 
-        ``workers`` are processes of a Ray cluster, 0 for one on each of its GPUs or cores. Raises
-        ``StudioError`` while it goes on, when nothing is open, and without Ray for that.
+        Without an ``executor`` they are made where they were last, at first here. ``workers`` are
+        processes of a Ray cluster, 0 for one on each of its GPUs or cores. Raises ``StudioError``
+        while the batch goes on, when nothing is open, and without Ray for that.
         """
         found = self.state(batch_id)
         if found.active:
@@ -178,6 +179,10 @@ class Batches:
                 f"All rows of “{found.batch.name}” are made"
                 + (", or failed; retry those." if found.batch.failed else ".")
             )
+        if not executor:
+            before = found.job.settings if found.job else {}
+            executor = before.get("executor", Place.LOCAL)
+            workers = workers or before.get("workers", 0)
         if Place(executor) is Place.RAY and not ray_executor.available():
             raise StudioError(f"Ray is not installed: {ray_executor.EXTRA}", "executor")
         settings = {"batch": batch_id, "executor": str(executor), "workers": workers}
@@ -195,7 +200,7 @@ class Batches:
     def retry_failed(
         self,
         batch_id: str,
-        executor: Place | str = Place.LOCAL,
+        executor: Place | str = "",
         workers: int = 0,
         owner: str = "",
     ) -> JobRow:
@@ -236,7 +241,7 @@ class Batches:
 
     # following
 
-    def list(self, limit: int = 100) -> list[BatchRow]:
+    def list(self, limit: int = 50) -> list[BatchRow]:
         """The batches that were started, newest first."""
         return self._rows.list(limit)
 
@@ -272,8 +277,7 @@ class Batches:
 
     def in_work(self, batch_id: str) -> dict[int, JobRow]:
         """Jobs of rows that wait or run just now, by position."""
-        jobs = self._rows.jobs(batch_id)
-        return {position: job for position, job in jobs.items() if job.state not in ENDED}
+        return self._rows.jobs(batch_id, (JobState.QUEUED, JobState.RUNNING))
 
     def unfinished(self, engine_id: str, files: Sequence[Path], common: Mapping[str, Any]) -> str:
         """Id of the newest batch of just this input that was begun and has open rows, or ""."""

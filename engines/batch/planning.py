@@ -117,7 +117,7 @@ class Planner:
         width = max(4, len(str(len(names))))
         for place, name in enumerate(names):
             if not name:
-                names[place] = _free(f"{place + 1:0{width}}", given)
+                names[place] = free_name(f"{place + 1:0{width}}", given)
         return names
 
     # cells
@@ -183,7 +183,7 @@ def from_sounds(engine: Engine, sent: Sent, parameter: str = "") -> Table:
     records: list[Record] = []
     used: dict[str, int] = {}
     for number, name in enumerate(sent.sounds, 1):
-        title = _free(
+        title = free_name(
             FORBIDDEN.sub("-", Path(name).stem)[:MAX_NAME_LENGTH].strip(". ") or "sound", used
         )
         records.append(Record(number, {NAME: title, chosen: name}))
@@ -210,7 +210,7 @@ def _wrong_name(name: str) -> str:
     return f"{name!r} is no file name." if name and not name.strip(". ") else ""
 
 
-def _free(name: str, used: dict[str, int]) -> str:
+def free_name(name: str, used: dict[str, int]) -> str:
     """``name``, with a number behind it if it is taken; takes it."""
     chosen, number = name, 1
     while chosen.casefold() in used:

@@ -12,7 +12,7 @@ import importlib.util
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,17 +129,23 @@ class RayExecutor:
             self._started = True
         else:
             self._started = False
-        resources = ray.cluster_resources()
-        gpus, cores = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
-        on_gpu = self._runner.runtime.device.startswith("cuda") and gpus > 0
-        count = self._workers or (gpus if on_gpu else cores)
-        options: dict[str, Any] = {"num_gpus": 1} if on_gpu else {"num_cpus": 1}
+        count, options = self._share(ray.cluster_resources())
         recipe = Recipe.of(self._runner, self._engine)
         remote = ray.remote(Worker)
         self._pool = [remote.options(**options).remote(recipe) for _ in range(count)]
         self._load = [0] * count
         self.width = AHEAD * count
         return self
+
+    def _share(self, resources: Mapping[str, float]) -> tuple[int, dict[str, Any]]:
+        """How many workers there are, and what each of them takes of the cluster."""
+        gpus, cores = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
+        if self._runner.runtime.device.startswith("cuda") and gpus:
+            if self._workers > gpus:
+                raise StudioError(f"The cluster has {gpus} GPUs, too few for {self._workers}.")
+            return self._workers or gpus, {"num_gpus": 1}
+        count = self._workers or cores
+        return count, {"num_cpus": 1 if count <= cores else 0}  # more than fit would wait for ever
 
     def __exit__(self, *_: object) -> None:
         ray = _ray()

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from engines.base import Engine, StudioError
-from engines.batch.planning import NAME, SEPARATOR
+from engines.base import Engine
+from engines.batch.planning import NAME, SEPARATOR, free_name
 from engines.knobs import Kind, knobs
 from storage import BatchItem, BatchRow, ClipRow, Format, NotFound, StorageError, Store
 
@@ -59,6 +59,7 @@ def zipped(
     """
     pipe = _Pipe()
     lines: list[dict[str, Any]] = []
+    used: dict[str, int] = {}
     with (
         tempfile.TemporaryDirectory(dir=store.folder("cache")) as folder,
         zipfile.ZipFile(pipe, "w") as archive,
@@ -69,7 +70,7 @@ def zipped(
                     lines.append(_line(store, engine, item, None, "", clip))
                     continue
                 path = _exported(store, clip, Format(format), Path(folder))
-                member = f"{name}{path.suffix}"
+                member = f"{free_name(name, used)}{path.suffix}"
                 _put(archive, member, path.read_bytes())
                 lines.append(_line(store, engine, item, clip, member, item.error))
                 yield pipe.take()
@@ -103,7 +104,13 @@ def _named(store: Store, item: BatchItem) -> Iterator[tuple[ClipRow | str, str]]
         yield item.error, ""
     for number, clip_id in enumerate(item.clip_ids, 1):
         name = item.name if len(item.clip_ids) == 1 else f"{item.name}-{number}"
-        yield found.get(clip_id, f"The clip {clip_id} was deleted."), name
+        clip = found.get(clip_id)
+        if clip is None:
+            yield f"The clip {clip_id} was deleted.", name
+        elif not clip.path.exists():
+            yield f"The sound of clip {clip_id} is gone from the audio folder.", name
+        else:
+            yield clip, name
 
 
 def _exported(store: Store, clip: ClipRow, format: Format, folder: Path) -> Path:
@@ -111,11 +118,7 @@ def _exported(store: Store, clip: ClipRow, format: Format, folder: Path) -> Path
         return clip.path
     try:
         return store.files.export(clip.path, format, folder / f"sound.{format}")
-    except StorageError:
-        if not clip.path.exists():
-            raise StudioError(
-                f"The sound of clip {clip.id} is gone from the audio folder."
-            ) from None
+    except StorageError:  # beyond full scale, or a rate or channels that the format cannot hold
         return clip.path
 
 
