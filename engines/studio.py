@@ -19,6 +19,7 @@ from engines.base import (
     Task,
     Weights,
 )
+from engines.batch.batches import Batches
 from engines.hub import Hub
 from engines.judging.judging import Judging
 from engines.knobs import Kind, knobs, parse, plain
@@ -64,6 +65,7 @@ class Studio:
         self.jobs = self.store.jobs
         self.presets = self.store.presets
         self.judging = Judging(self.store)
+        self.batches = Batches(self)
         self.prompts = self.store.prompts
         self.templates = self.store.templates
         self.templates.seed(vocabulary()["templates"])

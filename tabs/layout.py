@@ -12,6 +12,7 @@ from engines.settings import VERSION
 from engines.studio import Studio
 from tabs import (
     api,
+    batch,
     help,
     history,
     home,
@@ -105,6 +106,9 @@ def build(studio: Studio) -> gr.Blocks:
                     for page in music_page.pages:
                         tab.select(**page.refresh)
                 music_page.results.on_load(studio, demo)
+            with gr.Tab("Batch", id="batch", elem_id="tab-batch") as tab:
+                batch_page = batch.build(studio)
+                tab.select(**batch_page.refresh)
             with gr.Tab("Judge", id="judge", elem_id="tab-judge") as tab:
                 judge_page = judge.build(studio, who, who_mirror)
                 for page in judge_page.pages:

@@ -29,6 +29,7 @@ SHORTCUTS = (
     Shortcut(("g", "h"), "tab", "home", "Go to Home"),
     Shortcut(("g", "s"), "tab", "speech", "Go to Speech"),
     Shortcut(("g", "u"), "tab", "music", "Go to Music"),
+    Shortcut(("g", "b"), "tab", "batch", "Go to Batch"),
     Shortcut(("g", "r"), "tab", "judge", "Go to Judge (rate)"),
     Shortcut(("g", "d"), "tab", "datasets", "Go to Datasets"),
     Shortcut(("g", "t"), "tab", "training", "Go to Training"),
