@@ -123,11 +123,27 @@ def test_the_template_is_a_batch_of_two_rows(studio, table, engine, form):
     }
 
 
+class NoCache:
+    """A cache with nothing in it."""
+
+    def path(self, weights):
+        return None
+
+    def revision(self, weights):
+        return ""
+
+    def own(self):
+        return {}
+
+    def adapters(self):
+        return ()
+
+
 def test_every_engine_has_a_template_with_all_its_parameters():
     listed = json.loads((CONFIGS / "engines.json").read_text(encoding="utf-8"))
     for path in listed:
         module, _, name = path.partition(":")
-        engine = getattr(importlib.import_module(module), name)(None)
+        engine = getattr(importlib.import_module(module), name)(NoCache())
         head = next(csv.reader(io.StringIO(template(engine).decode("utf-8-sig"))))
         assert head == ["name", *engine.Params.model_fields]
 
@@ -158,6 +174,9 @@ def test_a_wrong_header_is_told_once_with_what_was_meant(studio, table):
         studio.batches.check("tone", [table("txet,pitch_hz\n" + "a,1\n" * 50)])
     assert [(p.rows, p.column) for p in error.value.problems] == [((1,), "txet"), ((1,), "text")]
     assert "Did you mean text?" in str(error.value)
+    with pytest.raises(BatchProblems) as error:
+        studio.batches.check("tone", [table('[{"text": "a"}, {"txet": "b"}]', "t.json")])
+    assert [(p.rows, p.column) for p in error.value.problems] == [((), "txet")]
 
 
 def test_the_same_mistake_in_many_rows_is_one_problem(studio, table):

@@ -45,7 +45,7 @@ class Planner:
 
         Raises ``BatchProblems`` with everything that is wrong anywhere.
         """
-        self._check_columns(table.columns, common)
+        self._check_columns(table, common)
         complaints = Complaints()
         names = self._names(table.records, complaints)
         probed: dict[Path, str] = {}
@@ -79,12 +79,12 @@ class Planner:
 
     # the head
 
-    def _check_columns(self, columns: Sequence[str], common: Mapping[str, Any]) -> None:
+    def _check_columns(self, table: Table, common: Mapping[str, Any]) -> None:
         complaints = Complaints()
         known = [NAME, *self.knobs]
-        for column in columns:
+        for column in table.columns:
             if column not in known:
-                complaints.add(_unknown(column, known, self.engine), column, 1)
+                complaints.add(_unknown(column, known, self.engine), column, *table.head)
         for column in common:
             if column not in self.knobs:
                 complaints.add(
@@ -92,10 +92,9 @@ class Planner:
                     column,
                 )
         for knob in self.knobs.values():
-            if knob.required and knob.name not in columns and knob.name not in common:
-                complaints.add(
-                    f"this column is missing; {self.engine.card.title} needs it.", knob.name, 1
-                )
+            if knob.required and knob.name not in {*table.columns, *common}:
+                words = f"this column is missing; {self.engine.card.title} needs it."
+                complaints.add(words, knob.name, *table.head)
         complaints.require_none()
 
     # names

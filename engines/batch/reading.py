@@ -35,11 +35,13 @@ class Record:
 @dataclass(frozen=True)
 class Table:
     """All rows of a file. ``columns`` are those of the head, or all that occur; cells are text in CSV
-    and any value in JSON; ``decimal`` is the mark in the numbers of a text."""
+    and any value in JSON; ``decimal`` is the mark in the numbers of a text, and ``head`` the row that
+    names the columns, where there is one."""
 
     columns: tuple[str, ...]
     records: tuple[Record, ...]
     decimal: str = "."
+    head: tuple[int, ...] = ()
 
 
 def read(path: Path) -> Table:
@@ -113,7 +115,7 @@ def _csv(text: str) -> Table:
         if given:
             records.append(Record(number, given))
     complaints.require_none()
-    return Table(columns, tuple(records), "," if delimiter == ";" else ".")
+    return Table(columns, tuple(records), "," if delimiter == ";" else ".", (1,))
 
 
 def _parsed(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
