@@ -39,6 +39,11 @@ STATE_LOOKS = {
     JobState.CANCELLED: ("", "cancelled"),
     JobState.INTERRUPTED: ("warn", "interrupted"),
 }
+PROJECT_JOBS = {
+    "export-project": "Export the project",
+    "check-project": "Check the project",
+    "import-project": "Import the project",
+}
 NOTHING_CHOSEN = "Choose a job to see its settings, its error and what it made."
 
 
@@ -261,6 +266,9 @@ def what(studio: Studio, job: JobRow) -> str:
         return f"Evaluate “{job.settings.get('title', '')}”, {job.settings.get('sounds', 0):,} sounds"
     if job.kind == "batch":
         return batch_title(studio, job)
+    if job.kind in PROJECT_JOBS:
+        file = job.settings.get("name") or job.settings.get("file", "")
+        return f"{PROJECT_JOBS[job.kind]} {file}"
     words = job.settings.get("text") or job.settings.get("prompt")
     return str(words) if words else f"Run {engine_title(studio, job.engine)}"
 
