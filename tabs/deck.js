@@ -29,7 +29,9 @@
       this.root = root;
       this.sides = [...root.querySelectorAll("[data-source]")].sort((a, b) => a.dataset.index - b.dataset.index);
       this.must = this.sides.map((side) => +side.dataset.must);
-      this.gains = this.sides.map((side) => +side.dataset.gain);
+      this.matched = this.matched ?? root.dataset.match !== "no";
+      this.gains = this.sides.map((side) => (this.matched ? +side.dataset.gain : 1));
+      if (this.active >= this.sides.length) this.active = 0;
       while (this.heard.length < this.sides.length) this.heard.push(0);
       this.draw();
       this.show();
@@ -89,6 +91,11 @@
       this.draw();
       this.show();
     }
+    match(on) {
+      this.matched = on;
+      this.gains = this.sides.map((side) => (on ? +side.dataset.gain : 1));
+      if (this.playing) this.listen(this.active); else this.show();
+    }
     seek(share) {
       const was = this.playing;
       this.pause();
@@ -145,9 +152,16 @@
       play.textContent = this.playing ? "❚❚" : "▶";
       play.disabled = !this.buffers.length;
       root.querySelector(".deck-loop").setAttribute("aria-pressed", String(this.loop));
+      root.querySelector('[data-deck-do="match"]')?.setAttribute("aria-pressed", String(this.matched));
+      root.classList.toggle("matched", this.matched);
       if (this.length) {
         root.querySelector(".deck-time").textContent = `${seconds(this.position)} / ${seconds(this.length)}`;
         root.querySelector(".cursor").style.left = `${100 * this.position / this.length}%`;
+        for (const picture of root.querySelectorAll(".compare-picture")) {
+          const left = +picture.dataset.left, right = +picture.dataset.right, cursor = picture.querySelector(".cursor");
+          cursor.style.left = `${100 * (left + (right - left) * (this.position / this.length))}%`;
+          cursor.style.display = "block";
+        }
       }
       const why = root.querySelector(".deck-why"), reason = this.reason;
       if (why) {

@@ -102,7 +102,12 @@
     const does = at("[data-deck-do]")?.dataset.deckDo;
     if (does === "play") deck.toggle();
     else if (does === "loop") { deck.loop = !deck.loop; deck.show(); }
-    else if (does === "seek") {
+    else if (does === "match") deck.match(!deck.matched);
+    else if (at(".compare-picture")) {
+      const picture = at(".compare-picture"), box = picture.getBoundingClientRect();
+      const left = +picture.dataset.left, right = +picture.dataset.right;
+      deck.seek(((event.clientX - box.left) / box.width - left) / (right - left));
+    } else if (does === "seek") {
       const box = at(".deck-bar").getBoundingClientRect();
       deck.seek((event.clientX - box.left) / box.width);
     } else if (at("[data-move]")) deck.move(at(".rank-row"), +at("[data-move]").dataset.move);
@@ -164,6 +169,8 @@
     if (kind === "ab" && "012".includes(key)) { deck.vote(+key); return true; }
     if (kind === "mos" && "12345".includes(key)) { deck.grade(+key); return true; }
     if (kind === "rank" && "abcdef".includes(key)) { deck.listen("abcdef".indexOf(key)); return true; }
+    if (kind === "compare" && /^[1-8]$/.test(key)) { deck.listen(+key - 1); return true; }
+    if (kind === "compare" && key === "m") { deck.match(!deck.matched); return true; }
     if (kind === "mushra" && /^[0-9]$/.test(key)) { deck.listen(+key); return true; }
     if (kind === "rank" && (key === "ArrowUp" || key === "ArrowDown")) {
       deck.move(deck.keep(), key === "ArrowUp" ? -1 : 1);

@@ -1,0 +1,92 @@
+"""The Compare tab: a grid that plays in step, keys, loudness, more clips, a blind test."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.browser.steps import go
+
+CARD = "#compare-grid .compare-card"
+DECK = "window.studioJudge.deck"
+
+
+@pytest.fixture(scope="module")
+def clips(site):
+    """A loud and a quiet clip that differ in pitch, three seconds each."""
+    return [
+        site.studio.make("tone", text="the river", seed=7, steps=12, pitch_hz=hz, loud=loud)[0]
+        for hz, loud in ((220, True), (330, False))
+    ]
+
+
+def shot(page, name):
+    """Keep a picture of the page where one is asked for."""
+    if folder := os.environ.get("SHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+
+def chosen(page, count):
+    """Wait until so many clips are in the grid and loaded."""
+    page.wait_for_function(
+        "n => document.querySelectorAll('#compare-grid .compare-card').length === n", arg=count
+    )
+    page.wait_for_function(f"n => {DECK} && {DECK}.buffers.length === n", arg=count)
+
+
+def test_compare_two_clips(page, site, clips):
+    go(page, "compare")
+    for place in (1, 0):  # the newest comes first
+        page.locator("#compare-found li", has_text="the river").nth(place).locator(
+            "[data-action]"
+        ).click()
+        page.wait_for_selector(f"#compare-found li.selected >> nth={1 - place}")
+    page.wait_for_function(
+        "() => document.querySelectorAll('#compare-grid .compare-card').length === 2"
+    )
+    page.keyboard.press("2")
+    page.wait_for_function(f"() => {DECK} && {DECK}.active === 1 && {DECK}.position > 0.2")
+    before = page.evaluate(f"{DECK}.position")
+    page.keyboard.press("1")
+    page.wait_for_function(f"() => {DECK}.active === 0 && {DECK}.playing")
+    assert page.evaluate(f"{DECK}.position") >= before or page.evaluate(f"{DECK}.loop")
+    page.wait_for_selector(f"{CARD}.active >> nth=0")
+    gains = page.evaluate(f"{DECK}.gains")
+    assert gains[0] == pytest.approx(0.5, abs=0.03)
+    assert gains[1] == 1
+    assert page.locator(f"{CARD} .gain").first.inner_text() == "−6.0 dB"
+    page.keyboard.press("m")
+    assert page.evaluate(f"{DECK}.gains") == [1, 1]
+    page.wait_for_selector("#compare-grid >> text=every clip plays at its own level")
+    page.keyboard.press(" ")
+    page.wait_for_function(f"() => !{DECK}.playing")
+    picture = page.locator(f"{CARD} .compare-picture").first
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.compare-picture img')].every(i => i.naturalWidth > 0)"
+    )
+    box = picture.bounding_box()
+    picture.click(position={"x": box["width"] * 0.5275, "y": box["height"] / 2})
+    assert page.evaluate(f"{DECK}.position") == pytest.approx(1.5, abs=0.1)
+    differing = page.inner_text("#compare-settings tr.differs >> nth=0")
+    assert "loud" in page.inner_text("#compare-settings .compare-table")
+    assert differing
+    shot(page, "compare-two")
+
+
+def test_more_seeds_then_a_blind_test(page, site, clips):
+    go(page, "history")
+    page.locator("#history-list li", has_text="the river").first.click()
+    page.click("#history-compare")
+    page.wait_for_selector(CARD)
+    page.click("text=Same settings, other seeds")
+    chosen(page, 4)
+    page.locator(f"{CARD} [data-action=reference]").nth(1).click()
+    page.wait_for_selector("#compare-measure >> text=against clip 2")
+    page.click("#compare-measure")
+    page.wait_for_selector("#compare-scores >> text=The lower lines compare with clip 2")
+    assert page.locator("#compare-scores tr[data-metric]").count() > 3
+    shot(page, "compare-four")
+    page.click("text=Blind A/B")
+    page.wait_for_selector("#tests-stage .deck-ab")
+    assert site.studio.store.tests.list()[0].trials == 6
