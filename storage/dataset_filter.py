@@ -20,6 +20,7 @@ from storage.search import match_expression, moment
 from storage.tags import normal_tag
 
 BASE_ONLY = "none"
+Limits = tuple[tuple[str, float], ...]  # metrics with a number each
 
 
 class DatasetKind(StrEnum):
@@ -41,8 +42,9 @@ class DatasetFilter:
     ``engine``, ``task``, ``adapter`` (an id, or "none" for clips made without one), dates (of
     creation, whole days in UTC, included), ``text`` (words of the prompt), ``max_duration_s`` and
     ``tags_out`` (none of these) hold for both clips of a pair. ``tags_in`` (all of these),
-    ``favorites`` and ``min_rating`` hold for the better one. Dates may be given as ISO 8601 texts.
-    Raises ``StorageError`` for values that cannot be.
+    ``favorites``, ``min_rating``, ``score_min`` and ``score_max`` hold for the better one. The last
+    two map metrics to the least or largest score that was measured; a clip without one is left out.
+    Dates may be given as ISO 8601 texts. Raises ``StorageError`` for values that cannot be.
     """
 
     kind: DatasetKind = DatasetKind.SUPERVISED
@@ -60,6 +62,8 @@ class DatasetFilter:
     min_strength: float = 1
     favorites: bool = False
     max_duration_s: float | None = None
+    score_min: Mapping[str, float] | Limits = ()
+    score_max: Mapping[str, float] | Limits = ()
 
     def __post_init__(self) -> None:
         """Make the values of forms and JSON ours."""
@@ -70,6 +74,8 @@ class DatasetFilter:
             "tags_out": _tags(self.tags_out),
             "date_from": a_date(self.date_from),
             "date_to": a_date(self.date_to),
+            "score_min": _limits(self.score_min),
+            "score_max": _limits(self.score_max),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -86,6 +92,8 @@ class DatasetFilter:
             values[name] = values[name].isoformat() if values[name] else None
         for name in ("tags_in", "tags_out"):
             values[name] = list(values[name])
+        for name in ("score_min", "score_max"):
+            values[name] = dict(values[name])
         return values | {"kind": str(self.kind), "criterion": str(self.criterion)}
 
     @classmethod
@@ -101,11 +109,24 @@ class DatasetFilter:
         return cls(**values)
 
 
+def _limits(given: Mapping[str, float] | Limits) -> Limits:
+    pairs = given.items() if isinstance(given, Mapping) else given
+    try:
+        return tuple((str(metric), float(value)) for metric, value in pairs)
+    except (TypeError, ValueError):
+        raise StorageError(
+            f'{given!r} is no limit of scores; write metrics with numbers, such as {{"wer": 10}}.'
+        ) from None
+
+
 def _tags(tags: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, map(normal_tag, tags))))
 
 
 TAGGED = "SELECT clip_number FROM clip_tags WHERE tag_id = (SELECT id FROM tags WHERE name = :{})"
+
+SCORED = """SELECT clip_number FROM clip_scores
+    WHERE metric = :metric_{place} AND value {side} :limit_{place}"""
 
 
 def made(filter: DatasetFilter) -> tuple[str, dict[str, Any]]:
@@ -142,4 +163,9 @@ def good(filter: DatasetFilter) -> tuple[str, dict[str, Any]]:
     for place, tag in enumerate(filter.tags_in):
         conditions.append(f"clips.number IN ({TAGGED.format(f'in_{place}')})")
         values[f"in_{place}"] = tag
+    for side, limits in ((">=", filter.score_min), ("<=", filter.score_max)):
+        for metric, limit in _limits(limits):
+            place = len(values)
+            conditions.append(f"clips.number IN ({SCORED.format(side=side, place=place)})")
+            values |= {f"metric_{place}": metric, f"limit_{place}": limit}
     return " AND ".join(conditions), values

@@ -38,7 +38,8 @@ class DatasetEndpoints:
             kind: Clips that were rated well (supervised), or pairs of which one was preferred.
             filter: Any of criterion, min_rating, min_raters, tags_in, tags_out, engine, task,
                 adapter (an id, or "none" for the base alone), date_from, date_to, text,
-                min_strength, favorites and max_duration_s.
+                min_strength, favorites, max_duration_s, and score_min and score_max (measures with
+                a number each, such as {"wer": 10}).
 
         Returns:
             Items, clips, prompts, seconds, and warnings about the quality in plain sentences.

@@ -19,6 +19,7 @@ KINDS = [
 ]
 DEFAULTS: dict[str, Any] = {"kind": "supervised", "min_rating": 4.0, "min_raters": 1}
 ANY = ""
+SCORE, LEAST, MOST = "score", "score_least", "score_most"  # controls of one measure's limits
 
 
 @dataclass
@@ -38,7 +39,8 @@ class Builder:
     @property
     def chosen_from(self) -> list[Any]:
         """Menus whose choices grow with what was made and judged."""
-        return [self.filters[name] for name in ("tags_in", "tags_out", "engine", "adapter")]
+        names = ("tags_in", "tags_out", "engine", "adapter", SCORE)
+        return [self.filters[name] for name in names]
 
 
 @dataclass
@@ -138,6 +140,16 @@ def _narrow(wanted: dict[str, Any]) -> None:
                 min_width=110,
                 elem_id="datasets-max-s",
             )
+        with gr.Row():
+            wanted[SCORE] = gr.Dropdown(
+                [("None", ANY)], value=ANY, label="Score of a measure", min_width=180,
+                info="Clips are measured in Evaluation.", elem_id="datasets-score",
+            )  # fmt: skip
+            for name, label in ((LEAST, "Score at least"), (MOST, "Score at most")):
+                wanted[name] = gr.Textbox(
+                    label=label, placeholder="any", max_lines=1, min_width=110,
+                    elem_id=f"datasets-{name}",
+                )  # fmt: skip
         wanted["favorites"] = gr.Checkbox(label="Favourites only", elem_id="datasets-favorites")
 
 
@@ -168,8 +180,16 @@ def importer() -> Importer:
 
 
 def filter_from(values: dict[str, Any]) -> DatasetFilter:
-    """The form's values as a filter; empty fields are left out. Raises for a date that is none."""
+    """The form's values as a filter; empty fields are left out.
+
+    Raises ``StorageError`` for a date or number that is none.
+    """
     given = {name: value for name, value in values.items() if value not in (None, "", [], False)}
+    metric = given.pop(SCORE, "")
+    for name, limit in ((LEAST, "score_min"), (MOST, "score_max")):
+        value = given.pop(name, None)
+        if metric and value is not None:
+            given[limit] = {metric: value}
     supervised = given.get("kind") == "supervised"
     for name in ("min_strength",) if supervised else ("min_rating", "criterion"):
         given.pop(name, None)

@@ -236,6 +236,8 @@ def filter_words(row: DatasetRow) -> str:
         if value:
             shown = ", ".join(value) if isinstance(value, list | tuple) else f"{value}"
             words.append(text.format(shown))
+    for name, side in (("score_min", "at least"), ("score_max", "at most")):
+        words += [f"{metric} {side} {limit:g}" for metric, limit in values[name].items()]
     adapter = values.get("adapter")
     if adapter:
         words.append("without an adapter" if adapter == "none" else f"with the adapter {adapter}")

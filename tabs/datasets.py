@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from engines.base import StudioError
+from engines.evaluation.wishes import card
 from engines.studio import Studio
 from storage import NotFound
 from tabs import dataset_form, live
@@ -224,7 +225,8 @@ def chosen_html(lab: Lab, view: DatasetsView) -> list[Any]:
 
 def found_html(lab: Lab, view: DatasetsView) -> list[str]:
     """Count, quality and first rows of the builder's filter; asked again when anything was judged."""
-    stamp = repr((view.filter, lab.store.judgements.stats(), len(lab.adapters())))
+    scores = lab.store.scores.clip_metrics()
+    stamp = repr((view.filter, lab.store.judgements.stats(), scores, len(lab.adapters())))
     if view.chosen != pages.NEW and view.found:
         return view.found
     if stamp != view.stamp:
@@ -246,9 +248,14 @@ def _find(lab: Lab, values: dict[str, Any]) -> list[str]:
 
 
 def choices(studio: Studio, lab: Lab) -> list[Any]:
-    """Tags, engines and adapters that there are to choose from."""
+    """Tags, engines, adapters and measured scores that there are to choose from."""
     tags = [(f"{tag.name} ({tag.clips})", tag.name) for tag in studio.clips.tags()]
     engines = [("Any", ANY), *((found.name, found.name) for found in studio.clips.engines())]
     adapters = [("Any", ANY), ("None: the base alone", "none")]
     adapters += [(row.label, row.id) for row in lab.adapters()]
-    return [gr.update(choices=found) for found in (tags, tags, engines, adapters)]
+    scores = [("None", ANY)]
+    scores += [
+        (f"{card(found.name).title} ({found.clips})", found.name)
+        for found in studio.store.scores.clip_metrics()
+    ]
+    return [gr.update(choices=found) for found in (tags, tags, engines, adapters, scores)]

@@ -26,10 +26,12 @@ LEFT, RIGHT = 0.07, 0.985  # where the axes begin and end, as shares of the widt
 COLUMNS = 1000  # of a picture; longer sounds are averaged
 MELS = 80
 RANGE_DB = 80.0
+HEARD_DB = 60.0  # below the loudest moment by more than this, nothing is compared
 APART_DB = 30.0  # where the colours of a difference end
 HOP_S = 0.005
 HIGH_RATE, LOW_RATE = 48_000, 24_000  # both have whole samples in 5 ms
 NAME_LENGTH = 32
+PITCH_HZ, PITCH_MARKS_HZ = (50, 1000), (100, 200, 400, 800)
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,23 @@ def picture_of(case: Case, palette: Palette) -> str:
     _pitch(pitch, [(sound, palette.line, "F0")], palette)
     pitch.set_xlim(0, duration)
     return _svg(figure, palette, f"one {sound.hash}")
+
+
+def picture_beside(sound: Sound, until_s: float, top_rate: int, palette: Palette) -> str:
+    """Mel spectrogram and F0 from 0 to ``until_s``, on the same axes for every sound, as SVG.
+
+    The spectrogram goes up to half of ``top_rate`` (at most 24 kHz), F0 from 50 to 1000 Hz.
+    """
+    figure, (mel, pitch) = _figure(2.9, (1.7, 1), palette)
+    _spectrogram(mel, _log_mel(sound, top_rate), sound.duration_s, top_rate, palette)
+    _pitch(pitch, [(sound, palette.line, "F0")], palette)
+    pitch.set_yscale("log")
+    pitch.set_ylim(*PITCH_HZ)
+    pitch.set_yticks(PITCH_MARKS_HZ, [str(hz) for hz in PITCH_MARKS_HZ], minor=False)
+    pitch.minorticks_off()
+    mel.set_facecolor("none")
+    pitch.set_xlim(0, until_s)
+    return _svg(figure, palette, f"beside {sound.hash} {until_s} {top_rate}")
 
 
 def picture_of_pair(case: Case, palette: Palette, align: Align = Align.CUT) -> str:
@@ -201,7 +220,7 @@ def _difference(figure: Figure, axes: Any, case: Case, align: Align, palette: Pa
     except (NotApplicable, NotReady):  # nothing to warp along: both from their beginnings
         align = Align.CUT
         reference, generated = meet(case, align, lambda sound: _log_mel(sound, rate))
-    floor = max(float(reference.max(initial=-100)), float(generated.max(initial=-100))) - RANGE_DB
+    floor = max(float(reference.max(initial=-100)), float(generated.max(initial=-100))) - HEARD_DB
     apart = np.maximum(generated, floor) - np.maximum(reference, floor)
     duration = case.target.duration_s if align is Align.DTW else len(apart) * HOP_S
     _image(axes, _thinned(apart), duration, _signed(), (-APART_DB, APART_DB))

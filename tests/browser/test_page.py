@@ -10,7 +10,8 @@ from tabs.shortcuts import SHORTCUTS
 from tests.browser.steps import go, tone, wait_for_clip
 
 TABS = (
-    "home", "speech", "batch", "judge", "datasets", "training", "adapters", "history", "models", "jobs", "help",
+    "home", "speech", "batch", "judge", "evaluation", "datasets", "training", "adapters", "history", "models",
+    "jobs", "help",
 )  # fmt: skip
 
 
