@@ -54,11 +54,12 @@ class LocalExecutor:
         self._ended: queue.SimpleQueue[JobRow] = queue.SimpleQueue()
 
     def __enter__(self) -> LocalExecutor:
-        self._runner.listeners.append(self._hear)
+        # a new list each time: a worker may be going through the old one
+        self._runner.listeners = [*self._runner.listeners, self._hear]
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._runner.listeners.remove(self._hear)
+        self._runner.listeners = [each for each in self._runner.listeners if each != self._hear]
 
     def _hear(self, job: JobRow) -> None:
         if job.owner.startswith("batch:"):
