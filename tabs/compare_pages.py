@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -44,18 +46,22 @@ def grid_html(studio: Studio, clips: Sequence[ClipRow], deck_id: str, reference:
     more = live.empty(ONE) if len(clips) < LEAST else ""
     inside = (
         f'{deck.transport()}<div class="compare-match">'
-        '<button type="button" class="act" data-deck-do="match" aria-pressed="true" '
+        '<button type="button" class="act" data-deck-do="match" aria-pressed="false" '
         f'title="Switch between matched and original loudness (M)">Match loudness</button>'
         f"{match_html(sides)}</div>"
         f'<div class="compare-grid">{cards}</div>{more}<p class="keys-hint">{KEYS}</p>'
     )
-    return deck.deck(deck_id, "compare", inside)
+    these = hashlib.sha256(" ".join(clip.id for clip in clips).encode()).hexdigest()[:12]
+    return deck.deck(f"{deck_id}-{these}", "compare", inside)
 
 
 def match_html(sides: Sequence[deck.Side]) -> str:
     """What matching the loudness does to these clips, in a sentence for each position."""
     silent = [side.name for side in sides if side.clip.loudness_lufs is None]
-    off = '<span class="when-off quiet">Off: every clip plays at its own level.</span>'
+    off = (
+        '<span class="when-off quiet">Off: every clip plays at its own level. On, louder ones are '
+        "turned down to the quietest.</span>"
+    )
     if silent:
         text = (
             f"Clip {', '.join(silent)} is too short or too quiet for its loudness to be measured, so "
@@ -109,8 +115,6 @@ def _icon(action: str, id: str, label: str, sign: str) -> str:
 
 
 def _db(gain: float) -> str:
-    import math
-
     change = 20 * math.log10(gain)
     return "±0 dB" if abs(change) < 0.05 else f"−{abs(change):.1f} dB"
 

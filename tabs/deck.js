@@ -29,7 +29,8 @@
       this.root = root;
       this.sides = [...root.querySelectorAll("[data-source]")].sort((a, b) => a.dataset.index - b.dataset.index);
       this.must = this.sides.map((side) => +side.dataset.must);
-      this.matched = this.matched ?? root.dataset.match !== "no";
+      /* only in Compare can matching be switched; there a new grid keeps what was chosen */
+      this.matched = root.dataset.kind === "compare" ? Deck.matched : true;
       this.gains = this.sides.map((side) => (this.matched ? +side.dataset.gain : 1));
       if (this.active >= this.sides.length) this.active = 0;
       while (this.heard.length < this.sides.length) this.heard.push(0);
@@ -92,7 +93,7 @@
       this.show();
     }
     match(on) {
-      this.matched = on;
+      Deck.matched = this.matched = on;
       this.gains = this.sides.map((side) => (on ? +side.dataset.gain : 1));
       if (this.playing) this.listen(this.active); else this.show();
     }
@@ -242,6 +243,8 @@
     }
     keep() { return this.sides[this.active]?.closest(".rank-row"); }
   }
+
+  Deck.matched = false;
 
   const decks = new Map();
   function look() {

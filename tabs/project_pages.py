@@ -86,9 +86,12 @@ def _going(studio: Studio, job: JobRow) -> str:
             f'<div class="buttons">{button("Cancel", "cancel", job.id, "stop")}</div></section>'
         )
     why = job.error or f"It was {job.state}."
+    done = "Nothing was changed."
+    if job.kind == IMPORT and job.state is JobState.INTERRUPTED:
+        done = "All of it is here, or nothing; try again to be sure."
     return (
         f'<section class="card"><header><h3>{stage} {name}</h3>{jobs.state_html(job)}</header>'
-        f'<p class="state bad">{escape(why)} Nothing was changed.</p>'
+        f'<p class="state bad">{escape(why)} {done}</p>'
         f'<div class="buttons">{button("Try again", "again", job.id)}'
         f"{button('Close', 'close', job.id)}</div></section>"
     )

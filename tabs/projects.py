@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tabs.page import QUIET, Page, refresher
 from tabs.uploads import uploaded
 
 MEASURE_EVERY_S = 15.0
+REMEMBER_S = 600.0  # how long an import that has ended is told of
 EVERYTHING, SELECTION = "Everything", "A selection"
 EXPORT_TEXT = """<section class="card"><h3>Export</h3><p>One zip with clips, their settings and
 judgements, datasets and adapters: a backup, or a way to another computer. Job history, downloaded
@@ -71,9 +73,9 @@ def build(studio: Studio) -> Page:
             with gr.Column(visible=False) as narrowed:
                 _choices(parts)
             size = live.listing("projects-size")
-            with gr.Row(equal_height=True):
+            with gr.Row(elem_classes="project-name"):
                 name = gr.Textbox(
-                    label="File name", placeholder="project with date and time", max_lines=1,
+                    label="File name", placeholder="named by date and time", max_lines=1,
                     elem_id="projects-name", scale=3, min_width=200,
                 )  # fmt: skip
                 make = gr.Button(
@@ -122,11 +124,10 @@ def _choices(parts: Parts) -> None:
         found["favorite"] = gr.Checkbox(
             label="Favourites only", elem_id="projects-favorite", min_width=130
         )
-    for menu in ("datasets", "adapters"):
+    for menu, info in (("datasets", "With their clips."), ("adapters", "With their samples.")):
         found[menu] = gr.Dropdown(
-            [], multiselect=True, label=menu.capitalize(), elem_id=f"projects-{menu}",
-            info="With the clips that they are made of.",
-        )  # fmt: skip
+            [], multiselect=True, label=menu.capitalize(), elem_id=f"projects-{menu}", info=info
+        )
     with gr.Row():
         found["tests"] = gr.Checkbox(label="Listening tests", elem_id="projects-tests")
         found["prompts"] = gr.Checkbox(
@@ -242,13 +243,19 @@ def _size(studio: Studio, view: ProjectsView) -> str:
 
 
 def _shown(studio: Studio, view: ProjectsView) -> JobRow | None:
-    """The last check or import, unless its card was closed or its file thrown away."""
+    """The last check or import, unless its card was closed, its file thrown away or it is long ago."""
     job = studio.projects.latest(CHECK, IMPORT)
     if job is None or job.id in view.closed:
         return None
     if job.kind == CHECK and job.state == "done" and not studio.projects.waits(job):
         return None
+    if job.kind == IMPORT and job.finished_at and _age_s(job.finished_at) > REMEMBER_S:
+        return None
     return job
+
+
+def _age_s(moment: str) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
 
 
 def act(studio: Studio, view: ProjectsView, action: Action) -> None:

@@ -52,13 +52,14 @@ def test_compare_two_clips(page, site, clips):
     page.wait_for_function(f"() => {DECK}.active === 0 && {DECK}.playing")
     assert page.evaluate(f"{DECK}.position") >= before or page.evaluate(f"{DECK}.loop")
     page.wait_for_selector(f"{CARD}.active >> nth=0")
+    assert page.evaluate(f"{DECK}.gains") == [1, 1]
+    page.wait_for_selector("#compare-grid >> text=every clip plays at its own level")
+    page.keyboard.press("m")
+    page.wait_for_selector("#compare-grid >> text=turned down to the quietest, -")
     gains = page.evaluate(f"{DECK}.gains")
     assert gains[0] == pytest.approx(0.5, abs=0.03)
     assert gains[1] == 1
     assert page.locator(f"{CARD} .gain").first.inner_text() == "−6.0 dB"
-    page.keyboard.press("m")
-    assert page.evaluate(f"{DECK}.gains") == [1, 1]
-    page.wait_for_selector("#compare-grid >> text=every clip plays at its own level")
     page.keyboard.press(" ")
     page.wait_for_function(f"() => !{DECK}.playing")
     picture = page.locator(f"{CARD} .compare-picture").first
