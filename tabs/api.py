@@ -14,11 +14,14 @@ from engines.studio import Studio
 from tabs.api_adapters import AdapterEndpoints
 from tabs.api_batch import BatchEndpoints
 from tabs.api_clips import ClipEndpoints
+from tabs.api_compare import CompareEndpoints
 from tabs.api_engines import EngineEndpoints, PresetEndpoints
+from tabs.api_evaluation import EvaluationEndpoints
 from tabs.api_jobs import JobEndpoints, MakeEndpoints, engine_endpoint
 from tabs.api_judging import JudgingEndpoints
 from tabs.api_learning import DatasetEndpoints
 from tabs.api_listening import ListeningEndpoints
+from tabs.api_projects import ProjectEndpoints
 from tabs.api_prompts import PromptEndpoints
 from tabs.api_training import TrainingEndpoints
 from tabs.endpoint import checked, publish
@@ -32,10 +35,13 @@ GROUPS = (
     PresetEndpoints,
     PromptEndpoints,
     JudgingEndpoints,
+    CompareEndpoints,
     ListeningEndpoints,
+    EvaluationEndpoints,
     DatasetEndpoints,
     TrainingEndpoints,
     AdapterEndpoints,
+    ProjectEndpoints,
 )
 
 

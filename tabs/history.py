@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from html import escape
@@ -103,8 +103,15 @@ class Parts:
         ]  # fmt: skip
 
 
-def build(studio: Studio, tabs: gr.Tabs, makers: dict[str, tuple[str, TaskTab]]) -> Page:
-    """Lay out the tab. ``makers`` maps a task to the tab that makes its clips."""
+def build(
+    studio: Studio,
+    tabs: gr.Tabs,
+    makers: dict[str, tuple[str, TaskTab]],
+    measure: Callable[[gr.Button, Any, gr.Tabs], None],
+    compare: Callable[[gr.Button, Any, gr.Tabs], None],
+) -> Page:
+    """Lay out the tab. ``makers`` maps a task to the tab that makes its clips; ``measure`` makes a
+    button lead to the measures of the clip whose id a component holds, ``compare`` to the grid."""
     parts = Parts()
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=380):
@@ -116,6 +123,8 @@ def build(studio: Studio, tabs: gr.Tabs, makers: dict[str, tuple[str, TaskTab]])
     _connect_editor(studio, parts, redraw)
     _connect_delete(studio, parts, buttons["delete"], buttons["undo"], redraw, deletions)
     _connect_reuse(studio, parts, buttons, tabs, makers)
+    measure(buttons["measure"], parts.selected, tabs)
+    compare(buttons["compare"], parts.selected, tabs)
 
     def forget(request: gr.Request) -> None:
         for token in deletions.pop(request.session_hash or "", []):
@@ -180,6 +189,8 @@ def _details(parts: Parts) -> dict[str, Any]:
             parts.go_on = gr.Button(
                 "Continue from here", size="sm", visible=False, elem_id="history-continue"
             )
+            buttons["measure"] = gr.Button("Measure", size="sm", elem_id="history-measure")
+            buttons["compare"] = gr.Button("Compare", size="sm", elem_id="history-compare")
             parts.favorite = gr.Button("☆ Favourite", size="sm", elem_id="history-favorite")
             buttons["delete"] = gr.Button(
                 "Delete", size="sm", variant="stop", elem_id="history-delete"

@@ -13,6 +13,8 @@ from engines.studio import Studio
 from tabs import (
     api,
     batch,
+    compare,
+    evaluate,
     help,
     history,
     home,
@@ -21,6 +23,7 @@ from tabs import (
     loop,
     models,
     music,
+    projects,
     rater,
     shortcuts,
     speech,
@@ -113,9 +116,18 @@ def build(studio: Studio) -> gr.Blocks:
                 judge_page = judge.build(studio, who, who_mirror)
                 for page in judge_page.pages:
                     tab.select(**page.refresh)
+            with gr.Tab("Compare", id="compare", elem_id="tab-compare") as tab:
+                compare_page = compare.build(studio)
+                tab.select(**compare_page.refresh)
+            with gr.Tab("Evaluation", id="evaluation", elem_id="tab-evaluation") as tab:
+                evaluate_page = evaluate.build(studio)
+                for page in evaluate_page.pages:
+                    tab.select(**page.refresh)
             loop.build(studio, tabs)
             with gr.Tab("History", id="history", elem_id="tab-history") as tab:
-                history_page = history.build(studio, tabs, makers)
+                history_page = history.build(
+                    studio, tabs, makers, evaluate_page.link, compare_page.link
+                )
                 tab.select(**history_page.refresh)
             with gr.Tab("Models", id="models", elem_id="tab-models") as tab:
                 models_page = models.build(studio)
@@ -123,6 +135,9 @@ def build(studio: Studio) -> gr.Blocks:
             with gr.Tab("Jobs", id="jobs", elem_id="tab-jobs") as tab:
                 jobs_page = jobs.build(studio)
                 tab.select(**jobs_page.refresh)
+            with gr.Tab("Projects", id="projects", elem_id="tab-projects") as tab:
+                projects_page = projects.build(studio)
+                tab.select(**projects_page.refresh)
             with gr.Tab("Help", id="help", elem_id="tab-help"):
                 help.build(studio)
         demo.load(**home_page.refresh)

@@ -24,7 +24,17 @@ from engines.base import StudioError
 from engines.settings import LOOPBACK, VERSION, on_space
 from engines.studio import Studio
 from storage import JobState, NotFound, StorageError
-from tabs import auth, batch_media, judge_files, learning_media, media, openai
+from tabs import (
+    auth,
+    batch_media,
+    compare_files,
+    evaluation_files,
+    judge_files,
+    learning_media,
+    media,
+    openai,
+    project_files,
+)
 from tabs.guard import USER, Guard, error_body
 from tabs.metrics import CONTENT_TYPE, Metrics
 
@@ -50,8 +60,11 @@ def create_app(studio: Studio, demo: gr.Blocks, **mount_kwargs: Any) -> FastAPI:
     app.include_router(openai.router(studio))
     app.include_router(media.router(studio))
     app.include_router(judge_files.router(studio))
+    app.include_router(evaluation_files.router(studio))
     app.include_router(batch_media.router(studio))
     app.include_router(learning_media.router(studio))
+    app.include_router(project_files.router(studio))
+    app.include_router(compare_files.router(studio))
     app.include_router(_own_routes(studio, metrics))
     _add_error_shapes(app)
     app.add_api_route("/docs", lambda: _docs_page(app), include_in_schema=False)

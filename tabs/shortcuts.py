@@ -31,6 +31,8 @@ SHORTCUTS = (
     Shortcut(("g", "u"), "tab", "music", "Go to Music"),
     Shortcut(("g", "b"), "tab", "batch", "Go to Batch"),
     Shortcut(("g", "r"), "tab", "judge", "Go to Judge (rate)"),
+    Shortcut(("g", "e"), "tab", "evaluation", "Go to Evaluation"),
+    Shortcut(("g", "c"), "tab", "compare", "Go to Compare"),
     Shortcut(("g", "d"), "tab", "datasets", "Go to Datasets"),
     Shortcut(("g", "t"), "tab", "training", "Go to Training"),
     Shortcut(("g", "a"), "tab", "adapters", "Go to Adapters"),
@@ -44,7 +46,8 @@ SHORTCUTS = (
     Shortcut(("1",), "judge", "", "Judge: 1 to 5 rate or grade; 1, 2, 0 answer a comparison"),
     Shortcut(("ArrowRight",), "judge", "", "Judge: next clip, or listen to the other sound"),
     Shortcut(("q",), "judge", "", "Judge: q, w, e say how much better"),
-    Shortcut(("l",), "judge", "", "Judge: loop"),
+    Shortcut(("l",), "judge", "", "Judge and Compare: loop"),
+    Shortcut(("m",), "judge", "", "Compare: 1 to 8 and arrows switch, m matches the loudness"),
     Shortcut(("t",), "theme", "", "Switch between dark and light"),
     Shortcut(("Escape",), "blur", "", "Leave the field, so that the keys above work", True),
 )
