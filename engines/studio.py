@@ -20,9 +20,11 @@ from engines.base import (
     Weights,
 )
 from engines.batch.batches import Batches
+from engines.evaluation.evaluation import Evaluation
 from engines.hub import Hub
 from engines.judging.judging import Judging
 from engines.knobs import Kind, knobs, parse, plain
+from engines.projects import Projects
 from engines.prompts import PromptParams, attributes_of, render_prompt, vocabulary
 from engines.registry import Registry
 from engines.runner import Runner, Update, draw_seed
@@ -65,6 +67,8 @@ class Studio:
         self.jobs = self.store.jobs
         self.presets = self.store.presets
         self.judging = Judging(self.store)
+        self.projects = Projects(self.store, self.runner)
+        self.evaluation = Evaluation(self.store, self.runner)
         self.batches = Batches(self)
         self.prompts = self.store.prompts
         self.templates = self.store.templates
