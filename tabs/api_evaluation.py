@@ -18,7 +18,7 @@ from engines.metrics.case import Case
 from engines.studio import Studio
 from storage import EvaluationRow
 from tabs.endpoint import user_of
-from tabs.evaluate_sources import local, submit_sent
+from tabs.evaluate_sources import guarded, local, submit_sent
 from tabs.judge_files import file_stem
 from tabs.uploads import export_folder, uploaded
 
@@ -116,7 +116,7 @@ class EvaluationEndpoints:
     ) -> dict[str, Any]:
         desk = self._evaluation.desk
         all_of = desk.alone if case.reference is None else desk.paired
-        wanted = all_of(metrics or (), options=options, settings=settings)
+        wanted = guarded(self._studio, all_of(metrics or (), options=options, settings=settings))
         return {"scores": [score.as_json() for score in desk.score(case, wanted, clip_id)]}
 
     def evaluate(
@@ -153,7 +153,7 @@ class EvaluationEndpoints:
         Returns:
             The evaluation with the id of its job, for /job, /wait and /cancel.
         """
-        wanted = wishes(named(metrics), options, settings)
+        wanted = guarded(self._studio, wishes(named(metrics), options, settings))
         given = [each for each in (generated, generated_folders, clip_ids) if each]
         if len(given) != 1:
             raise StudioError("Give generated, generated_folders or clip_ids: one of them.")

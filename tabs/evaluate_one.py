@@ -21,6 +21,7 @@ from storage import ClipQuery
 from tabs import form, live
 from tabs.errors import as_gradio_error
 from tabs.evaluate_html import PAGE, choices, scores_html, sound_html
+from tabs.evaluate_sources import guarded
 from tabs.page import QUIET, Page, refresher
 from tabs.uploads import uploaded
 
@@ -66,7 +67,8 @@ def build(studio: Studio) -> OnePage:
         path: str | None, clip_id: str | None, said: str, only: list[str], spoken: str, *given: Any
     ) -> Iterator[str]:
         with as_gradio_error():
-            wanted = studio.evaluation.desk.alone(only or (), options=options.values(given))
+            desk = studio.evaluation.desk
+            wanted = guarded(studio, desk.alone(only or (), options=options.values(given)))
             case, source, name = opened(studio, path, clip_id or "", said, spoken)
             yield from measured(studio, case, source, name, wanted, "" if path else clip_id or "")
 

@@ -25,6 +25,7 @@ from tabs.evaluate_one import (
     opened,
     sound_file,
 )
+from tabs.evaluate_sources import guarded
 from tabs.page import QUIET, Page, refresher
 
 HINT = (
@@ -65,7 +66,8 @@ def build(studio: Studio) -> Page:
         only: list[str], said: str, spoken: str, *given: Any,
     ) -> Iterator[str]:  # fmt: skip
         with as_gradio_error():
-            wanted = studio.evaluation.desk.paired(only or (), options=options.values(given))
+            desk = studio.evaluation.desk
+            wanted = guarded(studio, desk.paired(only or (), options=options.values(given)))
             target, target_source, target_name = opened(studio, true, true_id or "")
             case, source, name = opened(studio, made, made_id or "", said, spoken)
             case = replace(case, reference=target.generated)

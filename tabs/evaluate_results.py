@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -52,19 +52,33 @@ def _line(studio: Studio, row: EvaluationRow, chosen: bool) -> str:
 
 
 def parts_html(studio: Studio, row: EvaluationRow, view: RunsView) -> list[str]:
-    """All parts of one evaluation, in the order of ``PARTS``."""
+    """All parts of one evaluation, in the order of ``PARTS``; results when nothing more is measured.
+
+    The page asks every few seconds, so what has not changed is not drawn again.
+    """
     head = head_html(studio, row, view)
-    found = studio.evaluation.results(row.id)
-    if not found.rows:
+    if studio.evaluation.running(row) or not row.measured:
         return [head, *[""] * (len(PARTS) - 1)]
+    found = studio.evaluation.results(row.id)
+    same = (row.id, row.job_id, row.measured)
+
+    def part(name: str, make: Callable[[], str], *chosen: object) -> str:
+        key = (*same, *chosen)
+        if view.kept.get(name, (None, ""))[0] != key:
+            view.kept[name] = (key, make())
+        return view.kept[name][1]
+
     return [
         head,
-        means_html(found),
-        boxes_html(row, found, view),
-        tests_html(found, view),
-        table_html(found, view),
-        detail_html(studio, row, found, view),
-    ]
+        part("means", lambda: means_html(found)),
+        part("boxes", lambda: boxes_html(row, found, view), view.metric),
+        part("tests", lambda: tests_html(found, view), view.pair),
+        part(
+            "table", lambda: table_html(found, view),
+            view.sort, view.descending, view.page, view.row,
+        ),
+        part("detail", lambda: detail_html(studio, row, found, view), view.row),
+    ]  # fmt: skip
 
 
 def head_html(studio: Studio, row: EvaluationRow, view: RunsView) -> str:

@@ -20,7 +20,7 @@ from tabs.endpoint import user_of
 from tabs.errors import as_gradio_error
 from tabs.evaluate_html import choices
 from tabs.evaluate_one import language_box
-from tabs.evaluate_sources import MANIFEST, SUFFIXES, folders_allowed, local, submit_sent
+from tabs.evaluate_sources import MANIFEST, SUFFIXES, folders_allowed, guarded, local, submit_sent
 from tabs.judge_filters import engine_choices, filters
 from tabs.learning import LoopView, redrawer
 from tabs.live import Action
@@ -58,6 +58,7 @@ class RunsView(LoopView):
     descending: bool = False
     page: int = 1
     row: int = -1
+    kept: dict[str, tuple[Any, str]] = field(default_factory=dict)  # drawn parts by name
 
     def show(self, chosen: str) -> None:
         """Open an evaluation, or the form."""
@@ -237,7 +238,7 @@ def submit(studio: Studio, made: Form, given: Sequence[Any], owner: str = "") ->
     """Start what the form asks for; ``given`` are the values of ``made.inputs``."""
     kind, sent_files, references, folders, reference, task, engine, words, by = given[:9]
     metrics, language, name, *options = given[9:]
-    wanted = wishes(metrics or (), made.options.values(options))
+    wanted = guarded(studio, wishes(metrics or (), made.options.values(options)))
     evaluation = studio.evaluation
 
     def go(sources: Sources, folder: Path | None = None) -> EvaluationRow:

@@ -10,6 +10,7 @@ from pathlib import Path
 from engines.base import StudioError
 from engines.evaluation.evaluation import Evaluation
 from engines.evaluation.sources import TEXT, Sources, from_folders, from_manifest
+from engines.evaluation.wishes import Wishes
 from engines.metrics.pairing import SUFFIXES
 from engines.settings import LOOPBACK, Settings
 from engines.studio import Studio
@@ -25,11 +26,34 @@ REFUSED = (
     "a password or key. Send the sounds instead."
 )
 
+REFUSED_MODEL = (
+    "Models are named by their names on the hub where the studio answers to other machines too."
+)
+
 
 def folders_allowed(settings: Settings) -> bool:
     """Whether who reaches this studio sits at this machine, and may have its files read by name."""
     open_to_others = settings.protected or settings.public or settings.on_space
     return settings.host in LOOPBACK and not open_to_others
+
+
+def guarded(studio: Studio, wanted: Wishes) -> Wishes:
+    """``wanted``, where no model in it is a folder of this machine that others may not name.
+
+    Raises ``StudioError`` otherwise.
+    """
+    if folders_allowed(studio.settings):
+        return wanted
+    for each in wanted.planned():
+        model = str(getattr(each.settings, "model", ""))
+        local_one = (
+            model.startswith((".", "~")) or Path(model).is_absolute() or Path(model).is_dir()
+        )
+        if model and local_one:
+            raise StudioError(
+                f"{REFUSED_MODEL} {each.metric.card.title} asks for {model!r}.", "model"
+            )
+    return wanted
 
 
 def local(

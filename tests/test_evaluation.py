@@ -107,7 +107,7 @@ def test_what_cannot_be_measured_says_why_and_is_still_drawn(studio, tmp_path, n
     case = studio.evaluation.desk.case(save(tmp_path / "bad.wav", samples, rate))
     found = scores_of(studio, case, ["dnsmos_ovrl", "snr_estimate", "wer"])
     assert {found[m].reason for m in ("dnsmos_ovrl", "snr_estimate")} == {reason}
-    assert found["wer"].value is None and "text" in found["wer"].message
+    assert found["wer"].value is None and found["wer"].message
     assert "<svg" in drawings.picture_of(case, drawings.LIGHT)
 
 
@@ -408,6 +408,13 @@ def test_folders_are_refused_where_others_may_log_in(serve, sounds):
     client = serve(api_key=["key"]).client(headers={"Authorization": "Bearer key"})
     with pytest.raises(AppError, match="this machine alone"):
         client.predict(["peak"], generated_folders=[str(sounds / "good")], api_name="/evaluate")
+    with pytest.raises(AppError, match="named by their names on the hub"):
+        client.predict(
+            handle_file(sounds / "good/0.wav"),
+            metrics=["wer"],
+            options={"recogniser": "/etc"},
+            api_name="/evaluate_pair",
+        )
 
 
 def test_a_clip_through_the_endpoint(served):
