@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import gradio as gr
 
@@ -160,4 +161,4 @@ def language_box(name: str) -> gr.Textbox:
 
 def file_address(path: Path) -> str:
     """Where a file that was sent is played from."""
-    return f"gradio_api/file={path}"
+    return f"gradio_api/file={quote(str(path))}"

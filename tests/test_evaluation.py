@@ -8,6 +8,8 @@ import json
 import re
 import shutil
 import zipfile
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -25,9 +27,11 @@ from engines.evaluation.measuring import measure_items
 from engines.evaluation.results import Results, holm
 from engines.evaluation.sources import from_folders, from_manifest
 from engines.evaluation.wishes import cards_markdown, named, wishes
-from engines.metrics.base import Reason, Score
+from engines.metrics.base import Align, Reason, Score
 from engines.metrics.pairing import Item
 from engines.metrics.running import Result
+from engines.metrics.sound import Sound
+from engines.studio import Studio
 from storage import ClipQuery, JobState, NotFound
 from tests.metrics.conftest import at_snr, noise, tone
 
@@ -98,6 +102,7 @@ BAD = {
     "silence": (np.zeros(24_000, np.float32), 24_000, Reason.SILENT),
     "not a number": (np.full(24_000, np.nan, np.float32), 24_000, Reason.NOT_FINITE),
     "a tenth of a second": (tone(200, 0.1), 24_000, Reason.TOO_SHORT),
+    "nothing": (np.zeros(0, np.float32), 24_000, Reason.TOO_SHORT),
 }
 
 
@@ -109,6 +114,8 @@ def test_what_cannot_be_measured_says_why_and_is_still_drawn(studio, tmp_path, n
     assert {found[m].reason for m in ("dnsmos_ovrl", "snr_estimate")} == {reason}
     assert found["wer"].value is None and found["wer"].message
     assert "<svg" in drawings.picture_of(case, drawings.LIGHT)
+    pair = replace(case, reference=Sound(tone(200, 0.5), 24_000))
+    assert "generated − reference" in drawings.picture_of_pair(pair, drawings.LIGHT, Align.DTW)
 
 
 def test_a_pair_of_other_length_rate_and_channels(studio, tmp_path):
@@ -245,6 +252,20 @@ def test_a_cancelled_evaluation_goes_on_where_it_was(studio, sounds, monkeypatch
     row = finished(studio, evaluation.resume(row.id))
     assert row.measured == 14 and not evaluation.unfinished(row)
     assert studio.job(row.job_id).report["values"]["scores known before"] == 3 * len(LIGHT)
+
+
+def test_what_a_crash_interrupted_goes_on_after_the_next_start(settings, no_engines, sounds):
+    with closing(Studio(settings)) as studio:  # its workers never start
+        row = studio.evaluation.submit(both(sounds), wishes(LIGHT), "interrupted")
+        assert studio.jobs.claim(row.job_id, JobState.RUNNING)
+    with Studio(settings) as studio:
+        row = studio.evaluation.get(row.id)
+        assert studio.evaluation.job(row).state is JobState.INTERRUPTED
+        assert studio.evaluation.unfinished(row)
+        again = studio.retry(row.job_id)  # as the Jobs tab does
+        assert studio.wait(again.id, PATIENCE_S).state is JobState.DONE
+        row = studio.evaluation.get(row.id)
+        assert (row.measured, row.job_id) == (14, again.id)
 
 
 def test_what_is_known_is_not_measured_again_and_deleting_asks_for_an_end(

@@ -16,6 +16,7 @@ from engines.evaluation.wishes import card
 from engines.metrics.base import Align, Better, NotApplicable, Reason
 from engines.metrics.case import Case, meet
 from engines.metrics.contours import Tracker, contour
+from engines.metrics.f0 import SHORTEST_S
 from engines.metrics.sound import Sound
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def picture_of(case: Case, palette: Palette) -> str:
     """Waveform, mel spectrogram and F0 of the judged sound on one time axis, as SVG."""
     sound = case.generated
     figure, (wave, mel, pitch) = _figure(4.6, (1, 1.7, 1.1), palette)
-    duration = sound.duration_s
+    duration = max(sound.duration_s, HOP_S)
     _waveform(wave, sound, palette)
     _spectrogram(mel, _log_mel(sound, sound.sample_rate), duration, sound.sample_rate, palette)
     _pitch(pitch, [(sound, palette.line, "F0")], palette)
@@ -190,8 +191,7 @@ def _pitch(axes: Any, tracked: Sequence[tuple[Sound, str, str]], palette: Palett
     drawn, why = 0, ""
     for sound, colour, name in tracked:
         try:
-            if not sound.finite or sound.silent():
-                raise NotApplicable(Reason.SILENT, "nothing to track")
+            _check_trackable(sound)
             found = contour(sound, Tracker.HARVEST)
         except (NotApplicable, NotReady) as problem:
             why = why or str(problem)
@@ -213,9 +213,22 @@ def _pitch(axes: Any, tracked: Sequence[tuple[Sound, str, str]], palette: Palett
         )  # fmt: skip
 
 
+def _check_trackable(sound: Sound) -> None:
+    """Raise ``NotApplicable`` for what no F0 tracker can be given."""
+    if not sound.finite:
+        raise NotApplicable(Reason.NOT_FINITE, "no F0: samples that are no numbers")
+    if sound.duration_s < SHORTEST_S:
+        raise NotApplicable(Reason.TOO_SHORT, f"no F0: shorter than {SHORTEST_S} s")
+    if sound.silent():
+        raise NotApplicable(Reason.SILENT, "no F0: silence")
+
+
 def _difference(figure: Figure, axes: Any, case: Case, align: Align, palette: Palette) -> None:
     rate = case.common_rate
     try:
+        if align is Align.DTW:
+            _check_trackable(case.target)
+            _check_trackable(case.generated)
         reference, generated = meet(case, align, lambda sound: _log_mel(sound, rate))
     except (NotApplicable, NotReady):  # nothing to warp along: both from their beginnings
         align = Align.CUT
