@@ -313,6 +313,11 @@ class Engine(ABC):
         """The values of a parameter that are only known at run time; empty for all others."""
         return ()
 
+    def defaults(self) -> Mapping[str, Any]:
+        """Defaults that depend on what is on this machine, by parameter; they go before those that
+        ``Params`` declares."""
+        return {}
+
     def check(self, params: AnyParams) -> None:
         """Raise ``StudioError`` for what the parameter model alone cannot know. Must be quick."""
 

@@ -129,7 +129,8 @@ class Studio:
     # making
 
     def resolve(self, engine_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Complete, valid settings for a run: defaults filled in, the seed drawn.
+        """Complete, valid settings for a run: defaults filled in (the engine's own for this machine
+        first), the seed drawn.
 
         Where adapters can be used and none are named, those that are active for these weights are;
         an empty list means none.
@@ -138,6 +139,7 @@ class Studio:
         be downloaded or installed first, ``StudioError`` for what the engine itself refuses.
         """
         engine = self.engine(engine_id)
+        values = {**engine.defaults(), **values}
         params = parse(engine.Params, values)
         weights = engine.weights_for(params)
         self._require(engine, weights)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
 import gradio as gr
@@ -176,13 +176,17 @@ async def _made(
 
 def engine_endpoint(studio: Studio, engine: Engine) -> Callable[..., Any]:
     """A function with the parameters of ``engine``, their types, defaults and descriptions."""
-    listed = knobs(engine.Params)
 
     async def run(*args: Any, **kwargs: Any) -> Result:
         values = signature.bind(*args, **kwargs).arguments
         request = values.pop("request", None)
         return await _made(studio, engine, values, True, user_of(request))
 
+    here = engine.defaults()
+    listed = [
+        replace(knob, default=here[knob.name]) if knob.name in here else knob
+        for knob in knobs(engine.Params)
+    ]
     parameters = [_parameter(knob) for knob in listed]
     # required ones first, as Python wants it; Gradio fills in the request because of its type
     parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)

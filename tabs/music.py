@@ -105,7 +105,7 @@ def _models(tab: task.TaskTab, panel: Panel, notice: gr.HTML) -> Page:
     model: Any = controls.get("model")
     menu: Any = controls.get("adapters")
     if model is not None:
-        model.value = first_ready(engine, model.value)
+        model.value = engine.defaults().get("model", model.value)
     notice.value = notice_html(engine, model.value if model is not None else None)
     chosen = gr.State(False)
     tab.marks.append(chosen)
@@ -130,12 +130,6 @@ def _models(tab: task.TaskTab, panel: Panel, notice: gr.HTML) -> Page:
         told = refresher(lambda weights: notice_html(engine, weights), model, notice)
         model.change(**told)
     return Page(page)
-
-
-def first_ready(engine: Engine, usual: str) -> str:
-    """The ``usual`` weights, or the first that can be used now where these cannot."""
-    ready = [w.id for w in engine.weights() if engine.state_of(w) is Availability.READY]
-    return usual if usual in ready or not ready else ready[0]
 
 
 def adapter_update(engine: Engine, model: Any, held: list[str], chosen: bool) -> Any:

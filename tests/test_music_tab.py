@@ -33,7 +33,6 @@ def test_weights_say_whether_they_are_here_and_under_which_licence(strum):
     assert "Download it in Models (2.0 GB, CC-BY-NC-4.0, not for commercial use)" in away
     assert 'data-id="models"' in away
     assert "knows no weights &#x27;&lt;b&gt;&#x27;" in music.notice_html(strum, "<b>")
-    assert music.first_ready(strum, "strum-large") == "strum-small"
 
 
 def test_adapters_of_the_model_are_offered_and_active_ones_preselected(strum):

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from benchmarks.studio_tiny import sound
 from benchmarks.studio_tiny.clips import Maker
+from engines.metrics.separation import ratio_db
+from training.recipes.codec import perplexity, usage
 
 
 @dataclass(frozen=True)
@@ -26,26 +29,20 @@ class CodecScores:
 def measure(maker: Maker, sounds: Sequence[np.ndarray]) -> tuple[CodecScores, list[np.ndarray]]:
     """Scores, and the reconstructions of mono ``sounds (T,)`` at the maker's sample rate."""
     through = [maker.through_codec(samples) for samples in sounds]
-    rebuilt, codes = [one for one, _ in through], np.concatenate([k for _, k in through], axis=1)
+    rebuilt, codes = [one for one, _ in through], [k for _, k in through]
     pairs = list(zip(rebuilt, sounds, strict=True))
     distances = [sound.log_mel_distance_db(*pair, maker.sample_rate) for pair in pairs]
-    used, perplexity = usage(codes, maker.entries)
+    together = torch.from_numpy(np.concatenate(codes, axis=1).astype(np.int64))[None]
     return CodecScores(
         clips=len(sounds),
         log_mel_db=float(np.mean(distances)),
-        si_sdr_db=float(np.mean([sound.si_sdr_db(*pair) for pair in pairs])),
-        used=used,
-        perplexity=perplexity,
+        si_sdr_db=float(np.mean([si_sdr_db(*pair) for pair in pairs])),
+        used=tuple(usage(together, maker.entries)),
+        perplexity=tuple(p / maker.entries for p in perplexity(together, maker.entries)),
     ), rebuilt
 
 
-def usage(codes: np.ndarray, entries: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """For each codebook of ``codes (K, T)``: the share of its entries that occur, and the perplexity
-    (exp of the entropy of how often each does) as a share of the entries."""
-    used, spread = [], []
-    for row in codes:
-        share = np.bincount(row, minlength=entries) / len(row)
-        share = share[share > 0]
-        used.append(len(share) / entries)
-        spread.append(float(np.exp(-(share * np.log(share)).sum()) / entries))
-    return tuple(used), tuple(spread)
+def si_sdr_db(made: np.ndarray, wanted: np.ndarray) -> float:
+    """The studio's SI-SDR of mono sounds ``(T,)``, the longer one cut."""
+    length = min(len(made), len(wanted))
+    return ratio_db(wanted[:length].astype(np.float64), made[:length].astype(np.float64))

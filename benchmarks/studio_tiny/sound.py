@@ -157,15 +157,6 @@ def log_mel_distance_db(made: np.ndarray, wanted: np.ndarray, sample_rate: int) 
     return float(np.abs(one - other).mean())
 
 
-def si_sdr_db(made: np.ndarray, wanted: np.ndarray) -> float:
-    """Scale-invariant signal-to-distortion ratio (Le Roux et al. 2019, arXiv:1811.02508)."""
-    length = min(len(made), len(wanted))
-    one, true = (sound[:length] - sound[:length].mean() for sound in (made, wanted))
-    target = (one @ true) / max(float(true @ true), 1e-12) * true
-    rest = one - target
-    return float(10 * np.log10(max(target @ target, 1e-12) / max(rest @ rest, 1e-12)))
-
-
 def alike(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two clips are one and the same sound, at whatever level."""
     norm = float(np.linalg.norm(one) * np.linalg.norm(other))

@@ -30,7 +30,7 @@ from engines.music import checkpoint, lora
 from engines.music.adapters import changed, fits, named
 from engines.music.inputs import length_s
 from engines.music.making import make
-from engines.music.params import PUBLISHED, MusicGenParams, Precision
+from engines.music.params import PUBLISHED, SHIPPED, TINY, MusicGenParams, Precision
 from engines.music.sound import bake
 from engines.music.takes import mono_flat
 from engines.prompts import render_prompt
@@ -90,13 +90,14 @@ class MusicGen(Engine):
     # models
 
     def weights(self) -> Sequence[Weights]:
-        """The published checkpoints, then a person's own."""
+        """The published checkpoints, then a person's own, then the small one of the package."""
         own = [
             Weights(id=name, title=f"{name} (your own)", license="your own", embedded=True)
             for name, folder in self.cache.own().items()
             if checkpoint.is_musicgen(folder)
         ]
-        return [*PUBLISHED, *own]
+        tiny = [TINY] if checkpoint.is_musicgen(SHIPPED) else []
+        return [*PUBLISHED, *own, *tiny]
 
     def weights_for(self, params: Any) -> Weights:
         """The checkpoint that ``params`` names; a person's own counts as embedded."""
@@ -131,7 +132,15 @@ class MusicGen(Engine):
             ]
         return ()
 
+    def defaults(self) -> dict[str, Any]:
+        """The first weights that can be used now."""
+        ready = (w.id for w in self.weights() if self.state_of(w) is Availability.READY)
+        first = next(ready, None)
+        return {"model": first} if first else {}
+
     def _folder(self, weights: Weights) -> Path:
+        if weights is TINY:
+            return SHIPPED
         folder = self.cache.own()[weights.id] if weights.embedded else self.cache.path(weights)
         if folder is None:
             raise NotReady(f"The model {weights.id} is not downloaded yet.", "model")

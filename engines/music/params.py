@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 
 from pydantic import Field
 
@@ -34,6 +35,17 @@ PUBLISHED = tuple(
 )  # fmt: skip
 
 
+# what ``configs/recipes`` makes and the package brings, when it is there
+SHIPPED = Path(__file__).parent / "studio_tiny"
+TINY = Weights(
+    id="studio-tiny",
+    title="studio-tiny: small demonstration model, 10 s at most at once",
+    license="MIT",
+    languages=("en",),
+    embedded=True,
+)
+
+
 class Precision(StrEnum):
     """Number format of the decoder's weights."""
 
@@ -59,8 +71,9 @@ class MusicGenParams(PromptParams):
         min_length=1,
         max_length=500,
         title="Model",
-        description="A published checkpoint, or the name of a folder in models/own of the data "
-        "folder that holds a MusicGen in the Transformers format.",
+        description="A published checkpoint, the small one that comes with the studio, or the name "
+        "of a folder in models/own of the data folder that holds a MusicGen in the Transformers "
+        "format. Where nothing is chosen, the first of these that is on this machine.",
         json_schema_extra={"choices": True},
     )
     duration_s: float = Field(

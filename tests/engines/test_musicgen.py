@@ -13,7 +13,7 @@ from engines.base import Adapter, Availability, InvalidParams, NotReady, StudioE
 from engines.music import checkpoint, codes, lora
 from engines.music.decoding import Decoder
 from engines.music.musicgen import MusicGen, need_mb
-from engines.music.params import FILES, PUBLISHED
+from engines.music.params import FILES, PUBLISHED, TINY
 from engines.music.takes import FIRST_FRAMES, Window, windows
 from engines.studio import Studio
 from storage import read_tags
@@ -674,3 +674,19 @@ def test_lora_reads_are_the_adapters_of_the_studio(studio, adapters):
     for adapter in studio.adapters():
         weights = lora.check(adapter.folder, studio.hub.own()["tiny"])
         assert weights.rank == 4
+
+
+def test_without_a_choice_the_first_weights_that_are_here_play(studio, monkeypatch, tmp_path):
+    engine = studio.engine("musicgen")
+    first = sorted(engine.cache.own())[0]
+    values = {name: value for name, value in PLAIN.items() if name != "seed"}
+    assert studio.resolve("musicgen", values)["model"] == first
+    shipped = make(tmp_path / "studio_tiny", seed=3)
+    monkeypatch.setattr("engines.music.musicgen.SHIPPED", shipped)
+    assert engine.weights()[-1] is TINY
+    assert engine.defaults() == {"model": first}  # a person's own go before the one of the package
+    monkeypatch.setattr(engine.cache, "own", dict)
+    assert engine.defaults() == {"model": "studio-tiny"}
+    clip = studio.make("musicgen", **PLAIN)[0]
+    assert clip.settings["model"] == "studio-tiny"
+    assert clip.revision == checkpoint.fingerprint(shipped)
