@@ -231,8 +231,9 @@ def _clips(wanted: Any) -> ClipQuery | None:
         return ClipQuery() if wanted else None
     if not isinstance(wanted, Mapping) or set(wanted) - set(QUERY):
         raise StudioError(f"Clips are chosen by {', '.join(QUERY)}, not by {wanted!r}.", "clips")
-    texts = {name: str(wanted.get(name) or "") for name in QUERY[:3]}
-    return ClipQuery(**texts, favorite=True if wanted.get("favorite") else None)
+    text, tag, engine = (str(wanted.get(name) or "") for name in QUERY[:3])
+    favorite = True if wanted.get("favorite") else None
+    return ClipQuery(text=text, tag=tag, engine=engine, favorite=favorite)
 
 
 def _switch(chosen: Mapping[str, Any], name: str) -> bool:

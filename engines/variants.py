@@ -31,7 +31,8 @@ def by_models(studio: Studio, clip: ClipRow, most: int, owner: str = "") -> Vari
     Other models of the same engine keep its settings; other engines have their defaults. Raises
     ``StudioError`` when there is no other.
     """
-    jobs, refused = [], []
+    jobs: list[JobRow] = []
+    refused: list[str] = []
     for title, engine_id, values in _models(studio, clip):
         if len(jobs) >= most:
             break

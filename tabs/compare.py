@@ -247,5 +247,5 @@ def measured(studio: Studio, view: CompareView) -> Iterator[None]:
     view.note = (
         "Press a clip's Reference button and measure again to see how far the others are from it."
         if reference is None
-        else f"The lower lines compare with clip {view.clips.index(view.reference) + 1}."
+        else "Bold is best. ↑ higher is better, ↓ lower is better."
     )

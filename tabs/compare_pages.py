@@ -9,10 +9,10 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from engines.evaluation.drawings import LEFT, RIGHT
+from engines.evaluation.drawings import BESIDE_LEFT, BESIDE_RIGHT
 from engines.evaluation.exports import value_text
 from engines.evaluation.wishes import card
-from engines.metrics.base import Better, Score
+from engines.metrics.base import Better, Need, Score
 from engines.studio import Studio
 from storage import ClipRow
 from tabs import deck, live
@@ -29,7 +29,11 @@ KEYS = (
     "<kbd>Space</kbd> play <kbd>1</kbd>–<kbd>8</kbd> <kbd>←</kbd> <kbd>→</kbd> switch "
     "<kbd>M</kbd> loudness <kbd>L</kbd> loop"
 )
-WAYS = {Better.HIGHER: "higher is better", Better.LOWER: "lower is better", Better.NEITHER: ""}
+WAYS = {
+    Better.HIGHER: ' <span class="quiet" title="Higher is better">↑</span>',
+    Better.LOWER: ' <span class="quiet" title="Lower is better">↓</span>',
+    Better.NEITHER: "",
+}
 QUIET_SETTINGS = ("text", "prompt")
 
 
@@ -100,7 +104,8 @@ def _card(
     Reference</button>{_icon("left", clip.id, "Move left", "‹") if side.index else ""}
     {_icon("right", clip.id, "Move right", "›") if side.index < count - 1 else ""}
     {_icon("remove", clip.id, "Take out", "✕")}</div></header>
-  <div class="picture compare-picture" data-left="{LEFT}" data-right="{RIGHT}"
+  <div class="picture compare-picture" data-left="{BESIDE_LEFT}"
+    data-right="{BESIDE_RIGHT}"
     title="Click to jump to that moment"><img loading="lazy" alt="Spectrogram and F0 of clip {number}"
     data-light="{source}light" data-dark="{source}dark"><i class="cursor"></i></div>
   <i class="heard" hidden><i></i></i>
@@ -203,7 +208,14 @@ def scores_html(clips: Sequence[ClipRow], scores: Scores, reference: str, note: 
         f"<th>{number}{' (reference)' if clip.id == reference else ''}</th>"
         for number, clip in enumerate(clips, 1)
     )
-    lines = "".join(_scores_row(clips, metric, found) for metric, found in scores.items())
+    lines = ""
+    for alone in (True, False):
+        rows = [m for m in scores if (card(m).needs is not Need.REFERENCE) is alone]
+        if rows and not alone:
+            number = 1 + next((n for n, clip in enumerate(clips) if clip.id == reference), -1)
+            of = f"clip {number}" if number else "the reference"
+            lines += f'<tr class="group"><th colspan="{len(clips) + 1}">Against {of}</th></tr>'
+        lines += "".join(_scores_row(clips, metric, scores[metric]) for metric in rows)
     told = f'<p class="quiet">{escape(note)}</p>' if note else ""
     return (
         '<section class="card"><header><h3>Measured</h3></header>'
@@ -216,7 +228,7 @@ def _scores_row(clips: Sequence[ClipRow], metric: str, found: Mapping[str, Score
     of = card(metric)
     values = {clip_id: score.value for clip_id, score in found.items() if score.value is not None}
     best: float | None = None
-    if len(values) > 1 and of.better is not Better.NEITHER:
+    if len(set(values.values())) > 1 and of.better is not Better.NEITHER:
         best = max(values.values()) if of.better is Better.HIGHER else min(values.values())
     cells = ""
     for clip in clips:
@@ -231,10 +243,8 @@ def _scores_row(clips: Sequence[ClipRow], metric: str, found: Mapping[str, Score
         else:
             star = " best" if score.value == best else ""
             cells += f'<td class="value{star}">{escape(value_text(score))}</td>'
-    way = f'<br><span class="quiet">{WAYS[of.better]}</span>' if WAYS[of.better] else ""
-    unit = f" ({escape(of.unit)})" if of.unit else ""
-    name = f'<span title="{escape(of.measures, quote=True)}">{escape(of.title)}{unit}</span>'
-    return f'<tr data-metric="{of.id}"><th>{name}{way}</th>{cells}</tr>'
+    name = f'<span title="{escape(of.measures, quote=True)}">{escape(of.title)}</span>'
+    return f'<tr data-metric="{of.id}"><th>{name}{WAYS[of.better]}</th>{cells}</tr>'
 
 
 def making_html(

@@ -32,6 +32,7 @@ APART_DB = 30.0  # where the colours of a difference end
 HOP_S = 0.005
 HIGH_RATE, LOW_RATE = 48_000, 24_000  # both have whole samples in 5 ms
 NAME_LENGTH = 32
+BESIDE_IN, BESIDE_LEFT, BESIDE_RIGHT = (5.4, 2.3), 0.13, 0.975
 PITCH_HZ, PITCH_MARKS_HZ = (50, 1000), (100, 200, 400, 800)
 
 
@@ -71,14 +72,16 @@ def picture_beside(sound: Sound, until_s: float, top_rate: int, palette: Palette
 
     The spectrogram goes up to half of ``top_rate`` (at most 24 kHz), F0 from 50 to 1000 Hz.
     """
-    figure, (mel, pitch) = _figure(2.9, (1.7, 1), palette)
+    width, height = BESIDE_IN
+    figure, (mel, pitch) = _figure(height, (1.7, 1), palette)
+    figure.set_size_inches(width, height)
+    figure.subplots_adjust(BESIDE_LEFT, 0.19, BESIDE_RIGHT, 0.97)
     _spectrogram(mel, _log_mel(sound, top_rate), sound.duration_s, top_rate, palette)
     _pitch(pitch, [(sound, palette.line, "F0")], palette)
     pitch.set_yscale("log")
     pitch.set_ylim(*PITCH_HZ)
     pitch.set_yticks(PITCH_MARKS_HZ, [str(hz) for hz in PITCH_MARKS_HZ], minor=False)
     pitch.minorticks_off()
-    mel.set_facecolor("none")
     pitch.set_xlim(0, until_s)
     return _svg(figure, palette, f"beside {sound.hash} {until_s} {top_rate}")
 
