@@ -121,6 +121,7 @@ def _columns(engine: Engine) -> list[tuple[str, str, str, str]]:
     listed = [
         ("name", "Name of the sound's file in the zip. Each only once.", "any", "0001, 0002, …")
     ]
+    here = engine.defaults()
     for knob in knobs(engine.Params):
         about = f"{knob.label}. {knob.description}"
         allowed = knob.bounds
@@ -130,7 +131,7 @@ def _columns(engine: Engine) -> list[tuple[str, str, str, str]]:
             allowed = "true, false"
         elif knob.kind is Kind.LIST:
             allowed += ", parted by |"
-        default = "" if knob.default in (None, "", []) else _shown(knob.default)
+        default = _shown(here.get(knob.name, knob.default))
         if knob.kind is Kind.SEED:
             default = "drawn once"
         listed.append((knob.name, about, allowed, "required" if knob.required else default))

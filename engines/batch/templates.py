@@ -50,9 +50,10 @@ def examples(engine: Engine) -> list[dict[str, Any]]:
     """The rows of the template, with typed values; None is an empty cell."""
     full: dict[str, Any] = {NAME: EXAMPLES[0]}
     spare: dict[str, Any] = {NAME: EXAMPLES[1]}
+    here = engine.defaults()
     for knob in knobs(engine.Params):
-        drawn = knob.kind is Kind.SEED
-        full[knob.name] = None if drawn else _example(knob, 0) if knob.required else knob.default
+        drawn, default = knob.kind is Kind.SEED, here.get(knob.name, knob.default)
+        full[knob.name] = None if drawn else _example(knob, 0) if knob.required else default
         spare[knob.name] = 7 if drawn else _example(knob, 1) if knob.required else None
     return [full, spare]
 
