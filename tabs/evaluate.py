@@ -50,7 +50,7 @@ def build(studio: Studio) -> EvaluatePage:
             ("Many sounds", "runs", evaluate_runs),
         ):
             with gr.Tab(title, id=key, elem_id=f"tab-evaluate-{key}") as tab:
-                page = module.build(studio)  # type: ignore[attr-defined]
+                page = module.build(studio)
                 pages.append(page)
                 tab.select(**page.refresh)
         with gr.Tab("Measures", id="measures", elem_id="tab-evaluate-measures"):

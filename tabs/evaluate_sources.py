@@ -111,9 +111,9 @@ def sent(
         raise StudioError("Send one manifest (CSV) at a time.", "generated")
     if manifests:
         _put([path for path in (*made, *true) if path not in manifests], folder)
-        target = folder / manifests[0].name
-        shutil.copyfile(manifests[0], target)
-        return from_manifest(target, folder)
+        manifest = folder / manifests[0].name
+        shutil.copyfile(manifests[0], manifest)
+        return from_manifest(manifest, folder)
     systems = {}
     for place, path in enumerate(path for path in made if _is_zip(path)):
         name = path.stem if path.stem not in systems else f"{path.stem} ({place + 1})"

@@ -26,8 +26,9 @@ from engines.evaluation.exports import escaped, to_csv, to_json, to_latex
 from engines.evaluation.measuring import measure_items
 from engines.evaluation.results import Results, holm
 from engines.evaluation.sources import from_folders, from_manifest
-from engines.evaluation.wishes import cards_markdown, named, wishes
+from engines.evaluation.wishes import Embedding, cards_markdown, named, wishes
 from engines.metrics.base import Align, Reason, Score
+from engines.metrics.embeddings import EMBEDDERS
 from engines.metrics.pairing import Item
 from engines.metrics.running import Result
 from engines.metrics.sound import Sound
@@ -168,6 +169,7 @@ def test_names_families_and_groups():
     with pytest.raises(InvalidParams, match="align"):
         wishes(["mcd"], {"align": "stretch"})
     assert wishes(["mcd"], {"align": "dtw"}).planned()[0].settings.align == "dtw"
+    assert set(Embedding) == set(EMBEDDERS)
 
 
 def test_folders_give_systems_texts_and_who_is_missing(sounds):

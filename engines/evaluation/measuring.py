@@ -75,7 +75,7 @@ def fitting(planned: Sequence[Planned], task: str) -> tuple[list[Planned], dict[
 
 
 def _in_order(result: Result, planned: Sequence[Planned], unfit: Mapping[str, Score]) -> Result:
-    found = {score.metric: score for score in result.scores} | unfit
+    found = {**{score.metric: score for score in result.scores}, **unfit}
     return replace(result, scores=tuple(found[each.metric.card.id] for each in planned))
 
 

@@ -34,7 +34,12 @@ class AlignChoice(StrEnum):
     DTW = "dtw"
 
 
-Embedding = StrEnum("Embedding", {name.replace("-", "_").upper(): name for name in EMBEDDERS})
+class Embedding(StrEnum):
+    """What distances of sets look at, by the ids of ``EMBEDDERS``."""
+
+    LOG_MEL = "log-mel"
+    RESEMBLYZER = "resemblyzer"
+    CLAP = "clap"
 
 
 class Options(Params):
@@ -61,7 +66,7 @@ class Options(Params):
         json_schema_extra={"labels": {"harvest": "WORLD Harvest", "praat": "Praat"}},
     )
     embedding: Embedding = Field(
-        Embedding("log-mel"),
+        Embedding.LOG_MEL,
         title="Embedding of set distances",
         description="What the Fréchet distance and KL look at. Numbers of different embeddings cannot be "
         "compared.",
