@@ -221,9 +221,14 @@ def selection(chosen: Mapping[str, Any]) -> Selection:
     for name in chosen:
         if name not in known:
             raise StudioError(f"{name!r} cannot be chosen; there are {', '.join(known)}.", name)
-    switches = {name: _switch(chosen, name) for name in ("tests", "prompts", "runs")}
-    ids = {name: _ids(chosen, name) for name in ("datasets", "adapters")}
-    return Selection(_clips(chosen.get("clips", True)), **ids, **switches)
+    return Selection(
+        _clips(chosen.get("clips", True)),
+        _ids(chosen, "datasets"),
+        _ids(chosen, "adapters"),
+        tests=_switch(chosen, "tests"),
+        prompts=_switch(chosen, "prompts"),
+        runs=_switch(chosen, "runs"),
+    )
 
 
 def _clips(wanted: Any) -> ClipQuery | None:

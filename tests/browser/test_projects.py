@@ -24,9 +24,14 @@ def clips(site):
 
 
 def shot(page, name):
-    """Keep a picture of the page where one is asked for."""
+    """Keep pictures of the page where they are asked for: light and wide, dark and narrow."""
     if folder := os.environ.get("SHOTS"):
-        page.screenshot(path=f"{folder}/{name}.png")
+        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+        page.keyboard.press("t")
+        page.set_viewport_size({"width": 768, "height": 900})
+        page.screenshot(path=f"{folder}/{name}-dark.png", full_page=True)
+        page.keyboard.press("t")
+        page.set_viewport_size({"width": 1440, "height": 900})
 
 
 def count(page, what):
