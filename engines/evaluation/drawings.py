@@ -207,7 +207,7 @@ def _pitch(axes: Any, tracked: Sequence[tuple[Sound, str, str]], palette: Palett
             why = why or "no voiced frame"
     axes.set_ylabel("F0 (Hz)", color=palette.ink, fontsize=9)
     if drawn > 1:
-        axes.legend(loc="upper right", fontsize=8, labelcolor=palette.ink, framealpha=0, ncols=2)
+        axes.legend(loc="lower right", fontsize=8, labelcolor=palette.ink, framealpha=0, ncols=2)
     if not drawn:
         axes.set_yticks([])
         axes.text(
