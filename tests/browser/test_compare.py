@@ -29,7 +29,6 @@ def shot(page, name):
         page.screenshot(path=f"{folder}/{name}.png", full_page=True)
         page.keyboard.press("t")
         page.set_viewport_size({"width": 768, "height": 900})
-        page.wait_for_load_state("networkidle")
         page.screenshot(path=f"{folder}/{name}-dark.png", full_page=True)
         page.keyboard.press("t")
         page.set_viewport_size({"width": 1440, "height": 900})
