@@ -242,10 +242,18 @@ def test_row(each: Tested) -> list[str]:
         "–" if of.p is None else probability(of.p),
         "–" if each.adjusted is None else probability(each.adjusted),
         str(of.pairs) + (f" <small>{of.left_out} left out</small>" if of.left_out else ""),
-        f"<b>{escape(each.better)}</b>"
-        if each.better
-        else '<span class="quiet">no sign of it</span>',
+        verdict_html(each),
     ]
+
+
+def verdict_html(each: Tested) -> str:
+    """Which system is better, or whether they differ where no way is better."""
+    if each.better:
+        return f"<b>{escape(each.better)}</b>"
+    differs = each.adjusted is not None and each.adjusted < SIGNIFICANT
+    return (
+        f'<span class="quiet">{"neither, but they differ" if differs else "no sign of it"}</span>'
+    )
 
 
 # all sounds
