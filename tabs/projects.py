@@ -33,7 +33,7 @@ IMPORT_TEXT = """<section class="card"><h3>Import</h3><p>Choose a project file. 
 whole, and you see what it would bring before anything is added. What is here already is never
 changed.</p></section>"""
 LARGE_TEXT = """<p class="quiet">At most {most:,} MB can be sent through the browser. Copy a larger
-file into the folder <code>projects</code> of the data folder: it appears on the left, with
+file into the folder <code>projects</code> of the data folder: it appears in the list of files, with
 <b>Import…</b>.</p>"""
 
 
