@@ -77,7 +77,7 @@ def level(model: Any, samples: Tensor) -> None:
     After Mishkin & Matas 2015, https://arxiv.org/abs/1511.06422. With the usual start a sound fades
     to a thousandth on its way through the layers, and for a long time nothing but the mean is learnt.
     """
-    layers = [
+    layers: list[Any] = [
         layer
         for part in (model.encoder, model.decoder)
         for layer in part.modules()
