@@ -263,7 +263,9 @@ def what(studio: Studio, job: JobRow) -> str:
     if job.kind == "download":
         return f"Download {weights_title(studio, job.engine, str(job.settings.get('weights', '')))}"
     if job.kind == "evaluate":
-        return f"Evaluate “{job.settings.get('title', '')}”, {job.settings.get('sounds', 0):,} sounds"
+        return (
+            f"Evaluate “{job.settings.get('title', '')}”, {job.settings.get('sounds', 0):,} sounds"
+        )
     if job.kind == "batch":
         return batch_title(studio, job)
     if job.kind in PROJECT_JOBS:
