@@ -62,8 +62,11 @@ class Options(Params):
     tracker: Tracker = Field(
         Tracker.HARVEST,
         title="F0 tracker",
-        description="Who finds F0: WORLD Harvest, or Praat (needs praat-parselmouth).",
-        json_schema_extra={"labels": {"harvest": "WORLD Harvest", "praat": "Praat"}},
+        description="Who finds F0: WORLD Harvest, Praat (needs praat-parselmouth), or the neural "
+        "SwiftF0 (needs swift-f0).",
+        json_schema_extra={
+            "labels": {"harvest": "WORLD Harvest", "praat": "Praat", "swift-f0": "SwiftF0"}
+        },
     )
     embedding: Embedding = Field(
         Embedding.LOG_MEL,
@@ -76,8 +79,8 @@ class Options(Params):
         EMBEDDED,
         max_length=200,
         title="Recogniser",
-        description="Who listens for WER and CER: a Whisper size or folder. tiny.en is embedded and "
-        "knows English alone.",
+        description="Who listens for WER and CER: a Whisper size or folder (openai:small and the like "
+        "for openai-whisper). tiny.en is embedded and knows English alone.",
     )
 
 

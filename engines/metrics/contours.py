@@ -1,12 +1,14 @@
-"""F0 and periodicity of a sound on the 5 ms grid, by WORLD Harvest or Praat.
+"""F0 and periodicity of a sound on the 5 ms grid, by WORLD Harvest, Praat or SwiftF0.
 
 A contour is what the F0 metrics compare and what a page draws.
 """
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from engines.metrics.base import need
 from engines.metrics.sound import Sound
 
 PRAAT_VOICING = 0.45  # Praat's own default
+SWIFT_RATE, SWIFT_VOICING = 16_000, 0.5  # its package's own
 BLOCK = 2048  # frames looked at together
 
 
@@ -23,6 +26,7 @@ class Tracker(StrEnum):
 
     HARVEST = "harvest"
     PRAAT = "praat"
+    SWIFT = "swift-f0"
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,9 @@ class Contour:
 
 
 def contour(sound: Sound, tracker: Tracker = Tracker.HARVEST) -> Contour:
-    """The contour of a sound from 50 to 1100 Hz; raises ``NotReady`` if Praat is not installed."""
-    find = _praat if tracker is Tracker.PRAAT else _harvest
+    """The contour of a sound from 50 to 1100 Hz; raises ``NotReady`` if the tracker is not
+    installed."""
+    find = {Tracker.HARVEST: _harvest, Tracker.PRAAT: _praat, Tracker.SWIFT: _swift}[tracker]
     return sound.once(("contour", tracker), lambda: find(sound))
 
 
@@ -87,10 +92,35 @@ def _praat(sound: Sound) -> Contour:
         voicing_threshold=PRAAT_VOICING,
     )
     chosen, moments = pitch.selected_array, pitch.xs()
+    f0, strength = _on_grid(sound, moments, chosen["frequency"], chosen["strength"])
+    return Contour(f0, np.where(f0 > 0, np.clip(strength, 0, 1), 0.0), Tracker.PRAAT)
+
+
+@functools.cache
+def _detector() -> Any:
+    """SwiftF0's network, which its package brings."""
+    return need("swift_f0", "swift-f0").SwiftF0(threads=1, spin=False)
+
+
+def _swift(sound: Sound) -> Contour:
+    """SwiftF0 (L. Nieradzik 2025, https://arxiv.org/abs/2508.18440) at 16 kHz, a frame each 16 ms; its
+    confidence is the periodicity, and half of it makes a frame voiced."""
+    heard = sound.at(SWIFT_RATE).astype(np.float32)
+    found = _detector().detect(heard, SWIFT_RATE, world.F0_FLOOR, world.F0_CEILING)
+    f0, sure = _on_grid(sound, found.timestamps, found.pitch_hz, found.confidence)
+    return Contour(np.where(sure >= SWIFT_VOICING, f0, 0.0), np.clip(sure, 0, 1), Tracker.SWIFT)
+
+
+def _on_grid(
+    sound: Sound, moments: np.ndarray, f0: np.ndarray, sure: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """F0 and confidence ``(F,)`` at ``moments`` in seconds brought to the 5 ms grid: the nearest of
+    them, 0 where none is near."""
     frames = int(len(sound.at(world.RATE)) / world.RATE / (world.FRAME_MS / 1000)) + 1
     grid = world.times(frames)
-    nearest = np.clip(np.searchsorted(moments, grid - world.FRAME_MS / 2000), 0, len(moments) - 1)
-    near = np.abs(moments[nearest] - grid) <= world.FRAME_MS / 1000
-    f0 = np.where(near, chosen["frequency"][nearest], 0.0)
-    strength = np.where(near & (f0 > 0), chosen["strength"][nearest], 0.0)
-    return Contour(f0, np.clip(strength, 0, 1), Tracker.PRAAT)
+    if not len(moments):
+        return np.zeros(frames), np.zeros(frames)
+    apart = float(np.median(np.diff(moments))) if len(moments) > 1 else world.FRAME_MS / 1000
+    nearest = np.clip(np.searchsorted(moments, grid - apart / 2), 0, len(moments) - 1)
+    near = np.abs(moments[nearest] - grid) <= apart
+    return np.where(near, f0[nearest], 0.0), np.where(near, sure[nearest], 0.0)

@@ -22,7 +22,10 @@ from engines.metrics.contours import Contour, Tracker, contour
 from engines.metrics.world import LONGEST_S, RATE, check_voiced
 
 FEWEST = 3  # frames voiced in both
-HARVEST_PAPER = "Morise, Harvest, Interspeech 2017; Boersma, IFA Proceedings 17 (1993) for Praat"
+HARVEST_PAPER = (
+    "Morise, Harvest, Interspeech 2017; Boersma, IFA Proceedings 17 (1993) for Praat; Nieradzik, "
+    "arXiv:2508.18440, for SwiftF0"
+)
 SHORTEST_S = 0.1
 
 
@@ -39,7 +42,8 @@ class F0Settings(FrameSettings):
     tracker: Tracker = Field(
         Tracker.HARVEST,
         title="F0 tracker",
-        description="WORLD Harvest, or Praat's autocorrelation (needs praat-parselmouth).",
+        description="WORLD Harvest, Praat's autocorrelation (needs praat-parselmouth), or the neural "
+        "SwiftF0 (needs swift-f0).",
     )
 
 
@@ -260,7 +264,8 @@ def vuv_f1(case: Case, settings: F0Settings) -> Measured:
         id="periodicity_rmse",
         title="Periodicity RMSE",
         measures="Root mean square difference of periodicity over all frames; 0 where unvoiced. "
-        "With Harvest the correlation of 20 ms with the next period, with Praat its strength.",
+        "With Harvest the correlation of 20 ms with the next period, with Praat its strength, with "
+        "SwiftF0 its confidence.",
         group="F0",
         low=0,
         high=1,

@@ -29,7 +29,8 @@ class RecogniserSettings(Settings):
     model: str = Field(
         EMBEDDED,
         title="Recogniser",
-        description="Whisper size or folder. tiny.en is embedded and knows English alone.",
+        description="Whisper size or folder, for faster-whisper; openai:small and the like for "
+        "openai-whisper. tiny.en is embedded and knows English alone.",
     )
 
 

@@ -6,8 +6,11 @@ import jiwer
 import numpy as np
 import pytest
 
+from engines.base import NotReady
+from engines.metrics import recognition
 from engines.metrics.base import NotApplicable, Reason
 from engines.metrics.intelligibility import compare
+from engines.metrics.sound import Sound
 from engines.metrics.words import normalised
 
 from .conftest import SENTENCE, tone
@@ -111,3 +114,26 @@ def test_silence_says_nothing():
     found = score("wer", hush)
     assert found.value == 100
     assert found.details["heard"] == ""
+
+
+def test_openai_s_package_listens_with_what_was_downloaded(tmp_path, monkeypatch):
+    """A random Whisper of the real classes, as a download of openai-whisper would lie there."""
+    whisper = pytest.importorskip("whisper")
+    import torch
+
+    sound = Sound(
+        0.1 * np.random.default_rng(0).standard_normal((1, 16000)).astype(np.float32), 16000
+    )
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    recognition._openai.cache_clear()
+    with pytest.raises(NotReady, match=r"whisper.load_model\('base'\)"):
+        recognition.transcript(sound, "openai:base")
+    with pytest.raises(NotReady, match="no model 'huge'"):
+        recognition.transcript(sound, "openai:huge")
+    torch.manual_seed(0)
+    sizes = whisper.model.ModelDimensions(80, 1500, 16, 2, 1, 51865, 448, 16, 2, 1)
+    kept = {"dims": sizes.__dict__, "model_state_dict": whisper.model.Whisper(sizes).state_dict()}
+    (tmp_path / "whisper").mkdir()
+    torch.save(kept, tmp_path / "whisper" / "base.pt")
+    assert isinstance(recognition.transcript(sound, "openai:base", "de"), str)
+    recognition._openai.cache_clear()
