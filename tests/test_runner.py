@@ -224,7 +224,7 @@ def test_after_kill_9_pieces_are_kept_and_the_queue_goes_on(tmp_path, no_engines
         assert clip.duration_s >= 1.0
         assert clip.settings["seed"] == 3
         assert studio.wait(queued_id, 30).state is JobState.DONE
-        assert not list(studio.store.folder("work").iterdir())
+        assert not (studio.store.folder("work") / job_id).exists()
 
 
 def test_a_second_process_on_the_same_folder_is_told(studio):

@@ -371,8 +371,8 @@ def test_a_signal_stops_it_gracefully(tmp_path, which):
         )
         client = Client(url[1], verbose=False)
         settings = {"text": "hello", "steps": 100, "step_s": 0.1}
-        job_id = client.predict("tone", settings, api_name="/submit")["id"]
-        while not client.predict(job_id, api_name="/job")["progress"]:
+        _, job = client.predict("tone", settings, api_name="/submit")
+        while not client.predict(job["id"], api_name="/job")["progress"]:
             time.sleep(0.05)
         process.send_signal(which)
         output, errors = process.communicate(timeout=30)

@@ -475,7 +475,8 @@ from pathlib import Path
 from storage import Store, project_import
 moment, data, path = sys.argv[1:]
 def die(*_, **__):
-    os.kill(os.getpid(), signal.SIGKILL)
+    if sys.exc_info()[0] is None:  # else something went wrong before: let it be told
+        os.kill(os.getpid(), signal.SIGKILL)
 moved = []
 def rename(self, target, real=Path.rename):
     real(self, target)
@@ -507,8 +508,10 @@ def test_a_kill_at_any_moment_leaves_all_or_nothing(full, tmp_path, moment):
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         check=False,
         timeout=120,
+        capture_output=True,
+        text=True,
     )
-    assert done.returncode == -signal.SIGKILL
+    assert done.returncode == -signal.SIGKILL, done.stderr
     with Store.open(data) as store:
         assert content(store) == (content(full) if moment == "stored" else empty)
         assert parts(store) == []
