@@ -472,6 +472,7 @@ def test_a_full_disk_changes_nothing(full, other, tmp_path, monkeypatch):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from types import SimpleNamespace
 from storage import Store, project_import
 moment, data, path = sys.argv[1:]
 def die(*_, **__):
@@ -489,7 +490,7 @@ if moment == "unpacking":
 if moment == "moved":
     project_import._check_places = die
 if moment == "stored":
-    project_import.shutil.rmtree = die
+    project_import.shutil = SimpleNamespace(rmtree=die)  # of this module alone
 with Store.open(data) as store:
     project_import.take_in(store, Path(path))
 """
