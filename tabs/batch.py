@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines.base import Availability, Engine, StudioError
+from engines.base import StudioError
 from engines.batch import ray_executor
 from engines.batch.batches import Place
 from engines.batch.problems import BatchProblems, Problem
@@ -26,7 +26,7 @@ from tabs.learning import LoopView, redrawer
 from tabs.live import Action
 from tabs.page import QUIET, Page
 from tabs.player import player
-from tabs.task import STATE_MARK
+from tabs.task import STATE_MARK, first_ready
 from tabs.uploads import uploaded
 
 INTRO = (
@@ -115,7 +115,7 @@ def _form(studio: Studio) -> Form:
         gr.HTML('<p class="step"><b>1</b> Choose an engine.</p>', apply_default_css=False)
         engine = gr.Dropdown(
             [(each.card.title + STATE_MARK[each.availability()], each.card.id) for each in engines],
-            value=_first_ready(engines), show_label=False, container=False, elem_id="batch-engine",
+            value=first_ready(engines), show_label=False, container=False, elem_id="batch-engine",
         )  # fmt: skip
         guide = live.listing("batch-guide")
         gr.HTML(
@@ -150,11 +150,6 @@ def _form(studio: Studio) -> Form:
         checked = live.listing("batch-checked")
         start = gr.Button("Start", variant="primary", interactive=False, elem_id="batch-start")
     return Form(column, engine, files, name, common, parameter, place, start, [guide, checked])
-
-
-def _first_ready(engines: Sequence[Engine]) -> str:
-    ready = [each for each in engines if each.availability() is Availability.READY]
-    return (ready or list(engines))[0].card.id
 
 
 def _connect(

@@ -88,7 +88,7 @@ def build(
     with left:
         chooser = gr.Radio(
             [(_label(engine), engine.card.id) for engine in engines],
-            value=_first_ready(engines),
+            value=first_ready(engines),
             label="Engine",
             elem_id=f"{task}-engine",
             visible=len(engines) > 1,
@@ -127,7 +127,8 @@ def _most_clips(engine: Engine) -> int:
     return int(asked.maximum or 1) if asked else 1
 
 
-def _first_ready(engines: Sequence[Engine]) -> str:
+def first_ready(engines: Sequence[Engine]) -> str:
+    """Id of the first engine that can run now, or of the first."""
     ready = [e for e in engines if e.availability() is Availability.READY]
     return (ready or list(engines))[0].card.id
 

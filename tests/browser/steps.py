@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 AUDIO = "#tts-clips .clip audio"
@@ -67,6 +68,17 @@ def duration(page: Any, selector: str = AUDIO) -> float:
         "s => { const a = document.querySelector(s); return a && a.duration > 0 }", arg=selector
     )
     return page.eval_on_selector(selector, "audio => audio.duration")
+
+
+def shot(page: Any, name: str) -> None:
+    """Keep pictures of the page where they are asked for: light and wide, dark and narrow."""
+    if folder := os.environ.get("SHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+        page.keyboard.press("t")
+        page.set_viewport_size({"width": 768, "height": 900})
+        page.screenshot(path=f"{folder}/{name}-dark.png", full_page=True)
+        page.keyboard.press("t")
+        page.set_viewport_size({"width": 1440, "height": 900})
 
 
 # --- music ----------------------------------------------------------------------------------

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from engines.evaluation.wishes import ready
 from tabs import compare
-from tests.browser.steps import go
+from tests.browser.steps import go, shot
 
 CARD = "#compare-grid .compare-card"
 DECK = "window.studioJudge.deck"
@@ -21,17 +19,6 @@ def clips(site):
         site.studio.make("tone", text="the river", seed=7, steps=12, pitch_hz=hz, loud=loud)[0]
         for hz, loud in ((220, True), (330, False))
     ]
-
-
-def shot(page, name):
-    """Keep pictures of the page where they are asked for: light and wide, dark and narrow."""
-    if folder := os.environ.get("SHOTS"):
-        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
-        page.keyboard.press("t")
-        page.set_viewport_size({"width": 768, "height": 900})
-        page.screenshot(path=f"{folder}/{name}-dark.png", full_page=True)
-        page.keyboard.press("t")
-        page.set_viewport_size({"width": 1440, "height": 900})
 
 
 def chosen(page, count):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from tests.browser.steps import choose, go
+from tests.browser.steps import choose, go, shot
 
 FILES = "#projects-files"
 REPORT = "#projects-import .project-report"
@@ -21,17 +19,6 @@ def clips(site):
     ]
     site.studio.store.judgements.rate(made[0].id, "overall", 4, "anna")
     return made
-
-
-def shot(page, name):
-    """Keep pictures of the page where they are asked for: light and wide, dark and narrow."""
-    if folder := os.environ.get("SHOTS"):
-        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
-        page.keyboard.press("t")
-        page.set_viewport_size({"width": 768, "height": 900})
-        page.screenshot(path=f"{folder}/{name}-dark.png", full_page=True)
-        page.keyboard.press("t")
-        page.set_viewport_size({"width": 1440, "height": 900})
 
 
 def count(page, what):
