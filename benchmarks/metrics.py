@@ -1,17 +1,18 @@
 """All offline pair metrics on pairs of 5 s, beside a plain loop over the reference libraries.
 
 ``python -m benchmarks.metrics`` takes 200 pairs (hours on two slow cores, nearly all of it the plain
-loop), ``--quick`` 10, ``--pairs N`` as many as wanted. Processor seconds stand beside the time that
-passed, for machines that have other things to do.
+loop), ``--pairs N`` as many as wanted; with ``--plain N`` the loop does the first N alone, and seconds
+of a pair are compared. Processor seconds stand beside the time that passed, for machines that have
+other things to do.
 The plain loop reads both files for each metric, resamples with the same resampler and calls the
 library that the field uses. Both run on the same files in one go; differences of the values are shown.
 """
 
 from __future__ import annotations
 
+import argparse
 import functools
 import os
-import sys
 import tempfile
 import threading
 import time
@@ -45,7 +46,7 @@ from engines.metrics.running import run
 from engines.metrics.stft import RESOLUTIONS
 
 RATE, SECONDS = 22_050, 5.0
-PAIRS, QUICK = 200, 10
+PAIRS = 200
 LEFT_OUT = {"speaker_wavlm"}  # needs a download
 
 
@@ -326,9 +327,11 @@ def main() -> None:
     """Print the tables."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)  # "plain" means one core, as each of our processes has
-    count = QUICK if "--quick" in sys.argv else PAIRS
-    if "--pairs" in sys.argv:
-        count = int(sys.argv[sys.argv.index("--pairs") + 1])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--plain", type=int, default=None, help="of them through the plain loop")
+    options = parser.parse_args()
+    count = options.pairs
     ids = [m.card.id for m in metrics([Need.REFERENCE]) if m.card.id not in LEFT_OUT]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -343,15 +346,16 @@ def main() -> None:
         assert [each.scores for each in run(items, planned, cache)] == ours
         again_s, again_busy_s = clock.read()
         clock, spans = Clock(), dict.fromkeys(PLAIN, 0.0)
-        theirs = [plain(item, spans) for item in items]
-        plain_s, plain_busy_s = clock.read()
+        theirs = [plain(item, spans) for item in items[: options.plain]]
+        share = count / len(theirs)
+        plain_s, plain_busy_s = (share * spent for spent in clock.read())
     first, second = memory.halves()
     show(
         f"{len(ids)} pair metrics on {count} pairs of {SECONDS:.0f} s",
         ("what", "seconds", "times as fast", "processor seconds"),
         [
             (
-                f"plain loop over the libraries ({len(PLAIN)} metrics)",
+                f"plain loop over the libraries ({len(PLAIN)} metrics; {len(theirs)} pairs, scaled)",
                 f"{plain_s:.1f}",
                 "1",
                 f"{plain_busy_s:.1f}",
@@ -376,10 +380,12 @@ def main() -> None:
     lines = []
     for metric in PLAIN:
         place = ids.index(metric)
-        a = np.array([scores[place].value for scores in ours], dtype=float)
+        a = np.array([scores[place].value for scores in ours[: len(theirs)]], dtype=float)
         b = np.array([row[metric] for row in theirs])
         apart = np.nanmax(np.abs(a - b) / np.maximum(np.abs(b), 1e-3))
-        lines.append((metric, f"{np.nanmean(a):.4f}", f"{apart:.1e}", f"{spans[metric]:.1f}"))
+        lines.append(
+            (metric, f"{np.nanmean(a):.4f}", f"{apart:.1e}", f"{share * spans[metric]:.1f}")
+        )
     show(
         "Agreement with the libraries",
         ("metric", "mean", "largest relative difference", "seconds of the plain loop"),

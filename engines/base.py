@@ -86,7 +86,8 @@ class Weights:
 
     ``repo`` and ``revision`` name a Hugging Face repository; ``files`` are paths inside it (glob
     patterns are allowed). Embedded weights come with an installed package and need no repository.
-    ``size_bytes`` is 0 where the publisher does not state it.
+    ``size_bytes`` is 0 where the publisher does not state it. ``advice`` is what a person should know
+    who is about to use them, in a sentence or two.
     """
 
     id: str
@@ -99,6 +100,7 @@ class Weights:
     non_commercial: bool = False
     languages: tuple[str, ...] = ()
     embedded: bool = False
+    advice: str = ""
 
 
 @dataclass(frozen=True)

@@ -191,7 +191,8 @@ def notice_html(engine: Engine, model: Any) -> str:
     if state is Availability.READY:
         told = weights.title if terms in weights.title else f"{weights.title} · {terms}"
         ready = f"{live.badge('ready', 'ok')} {escape(told)}"
-        return f'<p class="quiet weights-line">{ready}</p>'
+        line = f'<p class="quiet weights-line">{ready}</p>'
+        return line + (_notice("", weights.advice) if weights.advice else "")
     loading = f"{size(weights.size_bytes)}, " if weights.size_bytes else ""
     how = (
         f"Download it in Models ({loading}{terms}), or {OWN}."
@@ -209,7 +210,8 @@ def licence(weights: Weights, engine: Engine) -> str:
 
 
 def _notice(heading: str, text: str) -> str:
+    bold = f"<b>{escape(heading)}</b> " if heading else ""
     return (
-        f'<div class="notice"><p><b>{escape(heading)}</b> {escape(text)}</p>'
+        f'<div class="notice"><p>{bold}{escape(text)}</p>'
         f"{live.button('Open Models', 'tab', 'models', 'small')}</div>"
     )

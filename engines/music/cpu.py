@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from engines.music import kernels
+from engines.music import compiling, kernels
 from engines.music.attention import RECENT, Cache
 from engines.music.packing import Format, Shape, Weights
 from engines.music.vectors import LANES, yield_address
@@ -24,6 +24,10 @@ class CpuLayers:
         self._threads = threads or os.cpu_count() or 1
         self._team = ThreadPoolExecutor(self._threads - 1) if self._threads > 1 else None
         self._yield = yield_address()
+
+    def uncompiled(self) -> bool:
+        """Whether the first use compiles the kernels, which takes half a minute."""
+        return compiling.fresh()
 
     def begin(self, sequences: int, capacity: int, texts: Sequence[np.ndarray]) -> None:
         """Make room for ``capacity`` steps; sequence i of the first ones attends to ``texts[i] (S, H)``

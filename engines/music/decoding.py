@@ -4,7 +4,7 @@ MusicGen (Copet et al. 2023, arXiv:2306.05284) predicts K codebooks with one tra
 comes k steps late (the delay pattern), so T frames take T + K - 1 steps, each of which yields one code
 of every codebook. Classifier-free guidance runs each sequence a second time without its text; both halves
 stand in one batch. What the layers are run by, and in which number format, is decided in ``Decoder``:
-``cpu.CpuLayers`` or ``gpu.GpuLayers``.
+``cpu.CpuLayers`` with its compiled kernels, or what stands in ``torch_layers``.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 class Layers(Protocol):
     """The transformer between embeddings and logits, with its memory of keys and values."""
 
+    def uncompiled(self) -> bool: ...
     def begin(self, sequences: int, capacity: int, texts: Sequence[np.ndarray]) -> None: ...
     def forward(self, embedded: np.ndarray, start: int) -> np.ndarray: ...
     def end(self) -> None: ...
@@ -57,22 +58,27 @@ class Decoder:
         threads: int = 0,
     ):
         self.device = device
-        self.format = recommended(device) if format == "auto" else Format(format)
         self.shape = shape_of(decoder_model)
+        automatic = format == "auto"
+        self.format = recommended(device, self.shape) if automatic else Format(format)
         source = Source(decoder_model, deltas)
         self._embeddings = source.embeddings(self.shape)
         embedding = decoder_model.get_submodule("model.decoder.embed_positions")
         self.positions: Callable[[int, int], torch.Tensor] = embedding.get_embedding  # type: ignore[assignment]
         self.layers: Layers
-        if device == "cpu":
+        if device != "cpu":
+            from engines.music.torch_layers import GpuLayers
+
+            self.layers = GpuLayers(source, self.shape, self.format, device)
+        elif self.format is Format.FLOAT32 and self.shape.small:
+            from engines.music.torch_layers import SmallLayers
+
+            self.layers = SmallLayers(source, self.shape)
+        else:
             from engines.music.cpu import CpuLayers
 
             packed = pack_decoder(source, self.shape, self.format)
             self.layers = CpuLayers(packed, self.shape, self.format, threads)
-        else:
-            from engines.music.gpu import GpuLayers
-
-            self.layers = GpuLayers(source, self.shape, self.format, device)
 
     def close(self) -> None:
         """Let threads and memory go."""

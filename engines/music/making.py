@@ -61,7 +61,7 @@ def _codes(
     tune = Tune(params.melody, facts) if params.melody is not None else None
     rngs = [np.random.default_rng(seed) for seed in drawn]
     held = np.repeat(before[None], len(drawn), axis=0)
-    if decoder.device == "cpu" and _uncompiled():
+    if decoder.layers.uncompiled():
         job.progress(0, new, "compiling the decoder for this processor, only this once")
     for number, window in enumerate(plan):
         follow = _Follow(job, facts, window, new, number, plan, first)
@@ -79,12 +79,6 @@ def _codes(
         )
         held = np.concatenate([held, made[:, :, window.known :]], axis=2)
     return held[:, :, before.shape[1] :]
-
-
-def _uncompiled() -> bool:
-    from engines.music import compiling
-
-    return compiling.fresh()
 
 
 @dataclass

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import torch
 
 
+SMALL = 16_000_000  # parameters: up to here compiling would take longer than what it saves
+
+
 class Format(StrEnum):
     """How weights, keys and values are stored. Arithmetic is in float32 on a processor."""
 
@@ -34,11 +37,6 @@ DTYPES: dict[Format, type] = {
     Format.BFLOAT16: np.uint16,  # numpy has no bfloat16: the upper half of a float32
     Format.INT8: np.int8,
 }
-
-
-def recommended(device: str) -> Format:
-    """The format that "automatic" means on a torch device: int8 on a processor, else bfloat16."""
-    return Format.INT8 if device == "cpu" else Format.BFLOAT16
 
 
 @functools.cache
@@ -93,6 +91,21 @@ class Shape:
     @property
     def head_dim(self) -> int:
         return self.hidden // self.heads
+
+    @property
+    def small(self) -> bool:
+        """Whether a processor is quick enough with it by torch alone."""
+        attention = (2 if self.cross else 1) * 4 * self.hidden**2
+        layer = attention + 2 * self.hidden * self.inner
+        return self.layers * layer + self.codebooks * self.vocabulary * self.hidden <= SMALL
+
+
+def recommended(device: str, shape: Shape) -> Format:
+    """The format that "automatic" means on a torch device: on a processor int8, or float32 for a
+    small decoder; else bfloat16."""
+    if device != "cpu":
+        return Format.BFLOAT16
+    return Format.FLOAT32 if shape.small else Format.INT8
 
 
 def shape_of(decoder: torch.nn.Module) -> Shape:

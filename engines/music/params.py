@@ -39,10 +39,12 @@ PUBLISHED = tuple(
 SHIPPED = Path(__file__).parent / "studio_tiny"
 TINY = Weights(
     id="studio-tiny",
-    title="studio-tiny: small demonstration model, 10 s at most at once",
+    title="studio-tiny, mono",
     license="MIT",
     languages=("en",),
     embedded=True,
+    advice="A small demonstration model that comes with the studio: quick, heard at once, and rough. "
+    "It makes 10 s at a time. For better music get a larger model, such as MusicGen Small, in Models.",
 )
 
 

@@ -1,5 +1,8 @@
 """The decoding loop against ``generate`` of transformers, on tiny random checkpoints."""
 
+from contextlib import contextmanager
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +11,8 @@ from engines.base import Cancelled, StudioError
 from engines.music import checkpoint, codes, packing
 from engines.music.attention import RECENT
 from engines.music.decoding import Decoder
-from engines.music.gpu import GpuLayers
 from engines.music.sampling import Sampling, choose
+from engines.music.torch_layers import GpuLayers
 from tests.tiny_musicgen import make
 
 KINDS = {
@@ -33,9 +36,18 @@ def mono(tiny_musicgen):
     return checkpoint.load(tiny_musicgen)
 
 
-@pytest.fixture(scope="module")
-def decoder(loaded):
-    return Decoder(loaded.model.decoder, format="float32", threads=2)
+@contextmanager
+def _layers(kind):
+    """Tiny decoders are small: what they would be run by otherwise is asked for here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "SMALL", 0 if kind == "compiled" else packing.SMALL)
+        yield
+
+
+@pytest.fixture(scope="module", params=["compiled", "small"])
+def decoder(loaded, request):
+    with _layers(request.param):
+        return Decoder(loaded.model.decoder, format="float32", threads=2)
 
 
 @pytest.fixture(scope="module")
@@ -146,10 +158,12 @@ def _rows(states, *rows):
     return {name: None if value is None else value[list(rows)] for name, value in states.items()}
 
 
-@pytest.mark.parametrize("form", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("form", ["float32", "bfloat16", "int8", "small"])
 def test_a_row_is_the_same_in_every_batch_and_with_any_threads(mono, form):
     states = _states(mono, [SHORT, LONG, "calm folk", "happy jazz violin"])
-    one, many = (Decoder(mono.model.decoder, format=form, threads=threads) for threads in (1, 3))
+    kind, form = ("small", "float32") if form == "small" else ("compiled", form)
+    with _layers(kind):
+        one, many = (Decoder(mono.model.decoder, format=form, threads=n) for n in (1, 3))
     sampled = {"greedy": False, "temperature": 1.0, "top_k": 250}
     rngs = [np.random.default_rng((0, row)) for row in range(4)]
     together = many.generate(**states, rngs=rngs, frames=FRAMES, **sampled)
@@ -205,7 +219,8 @@ def test_old_tokens_in_four_bits_are_near_and_the_same_at_once_or_one_by_one(mon
     steps = np.random.default_rng(0).standard_normal((2, count, 32)).astype(np.float32)
     results = {}
     for form, parts in (("int8", 1), ("int8", count), ("float32", 1)):
-        layers = Decoder(mono.model.decoder, format=form, threads=1).layers
+        with _layers("compiled"):
+            layers = Decoder(mono.model.decoder, format=form, threads=1).layers
         layers.begin(2, count, [steps[0, :4]])
         for part in np.split(np.arange(count), parts):
             logits = layers.forward(steps[:, part], int(part[0]))
@@ -240,9 +255,10 @@ def test_a_negative_text_is_what_guidance_leads_away_from(mono, decoder_mono):
     assert _ours(decoder_mono, states | same, 1, guidance=2.0).tolist() == plain.tolist()
 
 
-@pytest.fixture(scope="module")
-def decoder_mono(mono):
-    return Decoder(mono.model.decoder, format="float32", threads=2)
+@pytest.fixture(scope="module", params=["compiled", "small"])
+def decoder_mono(mono, request):
+    with _layers(request.param):
+        return Decoder(mono.model.decoder, format="float32", threads=2)
 
 
 # --- formats --------------------------------------------------------------------------------
@@ -262,7 +278,8 @@ def test_packing_keeps_the_numbers_within_the_format(form, worst):
 
 @pytest.mark.parametrize(("form", "worst"), [("float32", 1e-5), ("bfloat16", 0.02), ("int8", 0.05)])
 def test_logits_of_each_format_are_near_those_of_the_model(mono, form, worst):
-    made = Decoder(mono.model.decoder, format=form, threads=1)
+    with _layers("compiled"):
+        made = Decoder(mono.model.decoder, format=form, threads=1)
     assert made.format == form
     given = torch.randint(0, 2048, (1, 4, 20), generator=torch.Generator().manual_seed(0))
     states = _states(mono, [LONG])["conditioning"].detach()
@@ -275,9 +292,14 @@ def test_logits_of_each_format_are_near_those_of_the_model(mono, form, worst):
     assert np.sqrt(((found - true) ** 2).mean()) < worst * true.std()
 
 
-def test_automatic_is_int8_on_a_processor(mono):
-    assert Decoder(mono.model.decoder).format == "int8"
-    assert packing.recommended("cuda:0") == "bfloat16"
+def test_automatic_is_int8_on_a_processor_and_nothing_to_compile_for_a_small_decoder(mono):
+    small = Decoder(mono.model.decoder)
+    assert (small.format, small.layers.uncompiled()) == ("float32", False)
+    with _layers("compiled"):
+        assert Decoder(mono.model.decoder).format == "int8"
+    published = replace(small.shape, layers=24, hidden=1024, inner=4096)  # musicgen-small
+    assert packing.recommended("cpu", published) == "int8"
+    assert packing.recommended("cuda:0", published) == "bfloat16"
     with pytest.raises(StudioError, match="choose bfloat16"):
         GpuLayers(None, None, packing.Format.INT8, "cuda")
 

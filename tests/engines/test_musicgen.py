@@ -96,7 +96,7 @@ def test_a_clip_is_what_the_codes_of_the_decoder_sound_like(studio, tiny_musicge
 def test_settings_say_what_was_chosen_and_make_the_clip_again(studio):
     (clip,) = music(studio, precision="auto", style="jazz", tempo=90)
     assert clip.text == "jazz, slow piano theme, 90 bpm"
-    assert clip.settings["precision"] == "int8" and clip.settings["model"] == "tiny"
+    assert clip.settings["precision"] == "float32" and clip.settings["model"] == "tiny"
     assert clip.revision == checkpoint.fingerprint(studio.hub.own()["tiny"])
     assert len(clip.revision) == 40
     restored = studio.restore(clip.path)

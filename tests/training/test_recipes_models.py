@@ -255,6 +255,22 @@ def music_task(seed=0, **changes):
     return MusicTask(recipe.music, built, words(), pieces(16), pieces(6, 1), seed)
 
 
+def test_a_fresh_model_knows_what_the_codec_knows_of_its_codes():
+    codec = TrainableCodec(CodecShape(**SHAPE))
+    for number, book in enumerate(codec.books):
+        torch.nn.init.normal_(book.embed, std=0.5**number)
+    built = models.build(RECIPE, codec.export(), words())
+    for book, embedding, head in zip(
+        codec.books, built.decoder.model.decoder.embed_tokens, built.decoder.lm_heads, strict=True
+    ):
+        ours = embedding.weight[: len(book.embed)].detach()
+        angles, theirs = ours @ ours.T, book.embed @ book.embed.T
+        assert torch.allclose(angles / angles.norm(), theirs / theirs.norm(), atol=1e-5)
+        assert torch.allclose(head.weight / head.weight.norm(), ours / ours.norm(), atol=1e-6)
+    first = built.decoder.model.decoder.embed_tokens[0].weight[: len(book.embed)].detach()
+    assert first.square().mean().sqrt() == pytest.approx(1, rel=1e-3)
+
+
 def test_the_loss_is_the_librarys():
     task = music_task()
     batch = task.validation()[0]
@@ -294,6 +310,18 @@ def test_it_learns_from_the_caption():
                 found[word] = float(task.loss([said], False).value)
         other = "house" if style == "jazz" else "jazz"
         assert found[style] < found[other] - 0.3
+
+
+def test_some_batches_are_short_and_none_of_the_held_out():
+    task = music_task(short_share=0.5, short_crop_s=0.5)
+    drawn = [batch for epoch in range(10) for batch in task.batches(epoch)]
+    lengths = [{take.frames for take in batch} for batch in drawn]
+    assert {tuple(found) for found in lengths} == {(25,), (50,)}  # one length in each batch
+    assert 0.3 < lengths.count({25}) / len(lengths) < 0.7
+    short = next(batch for batch in drawn if batch[0].frames == 25)
+    assert all(0 <= take.start <= 25 for take in short)
+    assert np.isfinite(float(task.loss(short, True).value.detach()))
+    assert {take.frames for batch in task.validation() for take in batch} == {50}
 
 
 def test_every_piece_is_met_once_an_epoch_with_new_captions():
@@ -418,7 +446,7 @@ def test_the_studio_plays_it(made):
 
 def test_the_saved_codec_is_the_trained_one(made):
     loaded = checkpoint.load(made.folder / "model")
-    wanted = np.load(made.folder / "codes" / "validation.npy")
+    wanted = np.load(made.folder / "codes" / "validation" / "shard-00000.npy")
     assert wanted.shape == (4, 4, 50)
     for row, n in zip(wanted, range(4), strict=True):
         found = codes.encode_audio(loaded, tones(4, "validation").sound(n), RATE).numpy()
@@ -444,7 +472,7 @@ def test_curves_are_written(made):
 
 def test_running_again_leaves_what_is_there(made, monkeypatch):
     monkeypatch.setenv("STUDIO_DEVICE", "cpu")
-    codes_file = made.folder / "codes" / "train.npy"
+    codes_file = made.folder / "codes" / "train" / "shard-00000.npy"
     stamp, steps = codes_file.stat().st_mtime_ns, len(read_metrics(made.folder / "music"))
     assert made.run(TRAINED[:3]) is State.DONE
     assert codes_file.stat().st_mtime_ns == stamp

@@ -119,7 +119,12 @@ class Corpus:
         """Samples ``(frames,)`` float32 of one item."""
         shard = self.samples[index // SHARD][index % SHARD]
         end = None if frames is None else start + frames
-        return np.asarray(shard[start:end], np.float32) / SCALE
+        return scaled(shard[start:end])
+
+
+def scaled(samples: np.ndarray) -> np.ndarray:
+    """Samples as stored, as float32 from -1 to 1."""
+    return np.asarray(samples, np.float32) / SCALE
 
 
 def _briefs(path: Path) -> Iterator[Brief]:

@@ -7,11 +7,14 @@ from typing import Any
 
 from training.recipes.recipe import Recipe
 
+QUIET = 0.1  # of heads at the start, that no code is near certain
+
 
 def build(recipe: Recipe, codec: Any, tokenizer: Any) -> Any:
     """A ``MusicgenForConditionalGeneration`` with fresh weights around a trained ``codec``.
 
-    Tied or shared weights there are none. It hears as many frames at once as its pieces had.
+    Tied or shared weights there are none. It hears as many frames at once as its pieces had. It begins
+    with what the codec knows of its codes, see ``acquaint``.
     """
     import torch
     from transformers import MusicgenConfig, MusicgenForConditionalGeneration, T5Config
@@ -43,10 +46,35 @@ def build(recipe: Recipe, codec: Any, tokenizer: Any) -> Any:
     torch.manual_seed(recipe.seed)
     model = MusicgenForConditionalGeneration(config)
     model.audio_encoder.load_state_dict(codec.state_dict())
+    acquaint(model)
     model.generation_config.update(
         **special, do_sample=True, guidance_scale=3.0, max_length=frames + shape.codebooks
     )
     return model
+
+
+def acquaint(model: Any) -> None:
+    """Set embeddings and heads of a decoder's codes to the codec's own vectors, turned into its width.
+
+    The sum of a frame's embeddings is then the sound's latent, near codes are near from the first step on,
+    and they are as loud as the positions that are added to them. With the usual start, a fiftieth of that,
+    small models spend hundreds of steps on learning which code is which.
+    """
+    import torch
+
+    decoder = model.decoder
+    books = [layer.codebook.embed for layer in model.audio_encoder.quantizer.layers]
+    books = books[: decoder.config.num_codebooks]
+    turn = torch.empty(decoder.config.hidden_size, books[0].shape[1])
+    torch.nn.init.orthogonal_(turn)
+    turn /= books[0].square().sum(1).mean().sqrt().clamp(min=1e-6)  # an entry has the length 1
+    with torch.no_grad():
+        for book, embedding, head in zip(
+            books, decoder.model.decoder.embed_tokens, decoder.lm_heads, strict=True
+        ):
+            turned = book @ turn.T
+            embedding.weight[: len(book)] = turned * turned.shape[1] ** 0.5
+            head.weight.copy_(turned * QUIET)
 
 
 def save(model: Any, tokenizer: Any, folder: Path) -> None:

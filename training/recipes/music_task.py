@@ -22,10 +22,11 @@ PARTS = ("text_encoder.", "decoder.", "enc_to_dec_proj.")
 
 
 class Take(NamedTuple):
-    """The frames of one piece from ``start`` on, and what it is called this time."""
+    """``frames`` of one piece from ``start`` on, and what it is called this time."""
 
     item: int
     start: int
+    frames: int
     caption: str
     held_out: bool = False
 
@@ -64,7 +65,10 @@ class MusicTask:
         self._average = {name: p.detach().clone() for name, p in self._learned.items()}
         self._steps = 0
         rate = model.config.audio_encoder.frame_rate
-        self._frames = min(round(recipe.crop_s * rate), train.codes.shape[2])
+        self._long, self._short = (
+            min(round(seconds * rate), train.codes.shape[2])
+            for seconds in (recipe.crop_s, recipe.short_crop_s)
+        )
 
     # of the loop
 
@@ -73,26 +77,33 @@ class MusicTask:
         return list(self._learned.values())
 
     def batches(self, epoch: int) -> list[list[Take]]:
-        """All pieces, in an order and with captions drawn from (seed, epoch)."""
+        """All pieces, in an order, with lengths and with captions drawn from (seed, epoch)."""
         rng = np.random.default_rng((self._seed, epoch))
-        takes = [self._take(int(n), rng) for n in rng.permutation(len(self._train[1]))]
-        return self._split(takes)
+        made = []
+        for items in self._split(rng.permutation(len(self._train.briefs))):
+            short = rng.random() < self._recipe.short_share
+            frames = self._short if short else self._long
+            made.append([self._take(item, frames, rng) for item in items])
+        return made
 
     def validation(self) -> list[list[Take]]:
-        """All held-out pieces, always with the same captions."""
+        """All held-out pieces at full length, always with the same captions."""
         rng = np.random.default_rng(self._seed)
-        return self._split(
-            [self._take(n, rng, held_out=True) for n in range(len(self._held_out[1]))]
-        )
+        return [
+            [self._take(item, self._long, rng, held_out=True) for item in items]
+            for items in self._split(np.arange(len(self._held_out.briefs)))
+        ]
 
-    def _take(self, item: int, rng: np.random.Generator, held_out: bool = False) -> Take:
+    def _take(
+        self, item: int, frames: int, rng: np.random.Generator, held_out: bool = False
+    ) -> Take:
         pieces = self._held_out if held_out else self._train
-        start = int(rng.integers(pieces.codes.shape[2] - self._frames + 1))
-        return Take(item, start, caption(pieces.briefs[item], rng), held_out)
+        start = int(rng.integers(pieces.codes.shape[2] - frames + 1))
+        return Take(item, start, frames, caption(pieces.briefs[item], rng), held_out)
 
-    def _split(self, takes: list[Take]) -> list[list[Take]]:
+    def _split(self, items: np.ndarray) -> list[list[int]]:
         size = self._recipe.schedule.batch_size
-        return [takes[start : start + size] for start in range(0, len(takes), size)]
+        return [items[start : start + size].tolist() for start in range(0, len(items), size)]
 
     def loss(self, batch: Sequence[Take], training: bool) -> Loss:
         """Cross-entropy, by codebook too."""
@@ -125,7 +136,7 @@ class MusicTask:
 
     def _codes(self, take: Take) -> np.ndarray:
         pieces = self._held_out if take.held_out else self._train
-        frames = slice(take.start, take.start + self._frames)
+        frames = slice(take.start, take.start + take.frames)
         return pieces.codes[take.item][:, frames].astype(np.int64)
 
     def _conditioning(self, captions: list[str]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from engines.base import StudioError
 from training.config import Precision
-from training.recipes.corpus import Corpus, write
+from training.recipes.corpus import Corpus, scaled, write
 from training.recipes.recipe import Recipe
 from training.record import State
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation")
 CAPTIONS = 20_000  # from which the tokenizer learns
-AT_ONCE = 16  # pieces that go through the codec together
+AT_ONCE = 16  # pieces that a GPU takes through the codec together; a processor's cache holds one
 
 
 class Stage(StrEnum):
@@ -112,30 +112,32 @@ class Pipeline:
     # codes
 
     def write_codes(self) -> State:
-        """Codes of all pieces, once: ``codes/<split>.npy``, int16 (N, K, T)."""
+        """Codes of all pieces, once: for each shard of the corpus a file of int16 (N, K, T)."""
         import torch
 
         model = self.codec().export().eval().to(self._device())
+        together = 1 if model.device.type == "cpu" else AT_ONCE
         for split in SPLITS:
-            corpus, path = self.corpus(split), self._codes(split)
-            if path.is_file():
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            parts = []
-            for first in range(0, len(corpus), AT_ONCE):
-                last = min(first + AT_ONCE, len(corpus))
-                sounds = np.stack([corpus.sound(n) for n in range(first, last)])[:, None]
-                with torch.inference_mode():
-                    values = torch.from_numpy(sounds).to(model.device)
-                    parts.append(model.encode(values).audio_codes[0].cpu().numpy().astype(np.int16))
-            part = path.with_suffix(".part")
-            with part.open("wb") as file:
-                np.save(file, np.concatenate(parts))
-            part.replace(path)
+            folder = self._codes(split)
+            folder.mkdir(parents=True, exist_ok=True)
+            for number, samples in enumerate(self.corpus(split).samples):
+                path = folder / f"shard-{number:05d}.npy"
+                if path.is_file():
+                    continue
+                parts = []
+                for first in range(0, len(samples), together):
+                    sounds = scaled(samples[first : first + together])[:, None]
+                    with torch.inference_mode():
+                        values = torch.from_numpy(sounds).to(model.device)
+                        parts.append(model.encode(values).audio_codes[0].short().cpu().numpy())
+                part = path.with_suffix(".part")
+                with part.open("wb") as file:
+                    np.save(file, np.concatenate(parts))
+                part.replace(path)
         return State.DONE
 
     def _codes(self, split: str) -> Path:
-        return self.folder / Stage.CODES / f"{split}.npy"
+        return self.folder / Stage.CODES / split
 
     # language model
 
@@ -168,7 +170,7 @@ class Pipeline:
     def _pieces(self, split: str) -> Pieces:
         from training.recipes.music_task import Pieces
 
-        codes = np.load(self._codes(split), mmap_mode="r")
+        codes = np.concatenate([np.load(path) for path in sorted(self._codes(split).glob("*.npy"))])
         return Pieces(codes, self.corpus(split).briefs[: len(codes)])
 
     def tokenizer(self) -> Any:

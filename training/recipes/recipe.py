@@ -92,11 +92,18 @@ class DecoderShape(Params):
 
 
 class MusicRecipe(Params):
-    """The language model: text encoder and decoder, trained together."""
+    """The language model: text encoder and decoder, trained together.
+
+    ``short_share`` of the batches are cut to ``short_crop_s``: a frame of a short piece costs less, and
+    more of them are near the words, where what the words ask for is learned (after Press et al. 2020,
+    https://arxiv.org/abs/2012.15832).
+    """
 
     text: TextShape = TextShape()
     decoder: DecoderShape = DecoderShape()
     crop_s: float = Field(10.0, gt=0)
+    short_crop_s: float = Field(4.0, gt=0)
+    short_share: float = Field(0.0, ge=0, le=1)
     conditioning_dropout: float = Field(0.1, ge=0, lt=1)
     ema_decay: float = Field(0.999, ge=0, lt=1)
     codebook_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
