@@ -42,23 +42,25 @@ class TorchLayers:
             )
         self._shape, self._device = shape, torch.device(device)
         self._dtype = torch.bfloat16 if form == Format.BFLOAT16 else torch.float32
-        self._layers = []
+        self._matrices: list[dict[str, torch.Tensor]] = []  # (in, out)
+        self._norms: list[dict[str, tuple[torch.Tensor, ...]]] = []  # gain and bias
         for layer in range(shape.layers):
             path = f"model.decoder.layers.{layer}."
             matrices = {
-                kind: self._put(np.concatenate([source.matrix(path + part) for part in parts]))
+                kind: self._put(np.concatenate([source.matrix(path + part) for part in parts])).T
                 for kind, parts in PARTS.items()
                 if shape.cross or not kind.startswith("cross")
             }
             norms = {
-                name: self._put(source.norm(path + name))
+                name: self._put(source.norm(path + name)).unbind()
                 for name in NORMS
                 if shape.cross or name != "encoder_attn_layer_norm"
             }
-            self._layers.append(matrices | norms)
+            self._matrices.append(matrices)
+            self._norms.append(norms)
         heads = [source.matrix(f"lm_heads.{k}") for k in range(shape.codebooks)]
-        self._heads = self._put(np.concatenate(heads))
-        self._last_norm = self._put(source.norm("model.decoder.layer_norm"))
+        self._heads = self._put(np.concatenate(heads)).T
+        self._last_norm = self._put(source.norm("model.decoder.layer_norm")).unbind()
 
     def uncompiled(self) -> bool:
         """Nothing is compiled here."""
@@ -66,39 +68,40 @@ class TorchLayers:
 
     def close(self) -> None:
         """Let the weights go."""
-        self._layers.clear()
+        self._matrices.clear()
+        self._norms.clear()
 
     def _pass(self, embedded: torch.Tensor, memory: Memory) -> torch.Tensor:
         """All layers for steps ``embedded (S, T, H)``; logits (S, K V) after the last."""
         hidden, texts = embedded.to(self._dtype), memory.texts
-        for number, layer in enumerate(self._layers):
-            x = self._norm(hidden, layer["self_attn_layer_norm"])
-            query, key, value = (self._split(part) for part in (x @ layer["qkv"].T).chunk(3, -1))
+        for number, (layer, norms) in enumerate(zip(self._matrices, self._norms, strict=True)):
+            x = self._norm(hidden, norms["self_attn_layer_norm"])
+            query, key, value = (self._split(part) for part in (x @ layer["qkv"]).chunk(3, -1))
             keys, values, seen = memory.steps(number, key, value)
             mixed = functional.scaled_dot_product_attention(query, keys, values, attn_mask=seen)
-            hidden = hidden + self._join(mixed) @ layer["out"].T
+            hidden = hidden + self._join(mixed) @ layer["out"]
             if texts:
-                x = self._norm(hidden[:texts], layer["encoder_attn_layer_norm"])
-                query = self._split(x @ layer["cross_q"].T)
+                x = self._norm(hidden[:texts], norms["encoder_attn_layer_norm"])
+                query = self._split(x @ layer["cross_q"])
                 keys, values, seen = memory.text(number)
                 mixed = functional.scaled_dot_product_attention(query, keys, values, attn_mask=seen)
-                added = self._join(mixed) @ layer["cross_out"].T
+                added = self._join(mixed) @ layer["cross_out"]
                 hidden = torch.cat([hidden[:texts] + added, hidden[texts:]])
-            x = self._norm(hidden, layer["final_layer_norm"])
-            hidden = hidden + functional.gelu(x @ layer["up"].T) @ layer["down"].T
-        return self._norm(hidden[:, -1], self._last_norm) @ self._heads.T
+            x = self._norm(hidden, norms["final_layer_norm"])
+            hidden = hidden + functional.gelu(x @ layer["up"]) @ layer["down"]
+        return self._norm(hidden[:, -1], self._last_norm) @ self._heads
 
     def _said(self, states: torch.Tensor) -> list[Pair]:
         """Each layer's keys and values of the texts ``states (B, S, H)``."""
-        made = [(states @ layer["cross_kv"].T).chunk(2, -1) for layer in self._layers]
+        made = [(states @ layer["cross_kv"]).chunk(2, -1) for layer in self._matrices]
         return [(self._split(keys), self._split(values)) for keys, values in made]
 
     def _answer(self, logits: torch.Tensor) -> np.ndarray:
         shape = self._shape
         return logits.float().cpu().numpy().reshape(-1, shape.codebooks, shape.vocabulary)
 
-    def _norm(self, hidden: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
-        return functional.layer_norm(hidden, hidden.shape[-1:], norm[0], norm[1])
+    def _norm(self, hidden: torch.Tensor, norm: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        return functional.layer_norm(hidden, hidden.shape[-1:], *norm)
 
     def _split(self, states: torch.Tensor) -> torch.Tensor:
         """(S, T, H) to (S, heads, T, head_dim)."""
@@ -115,14 +118,15 @@ class _Alone:
     """One sequence on a processor, step by step: what is not written yet is not looked at."""
 
     def __init__(self, room: tuple[int, ...], text: list[Pair]):
-        self._cache, self._text, self.texts = torch.zeros(room), text, int(bool(text))
-        self.place = 0
+        self._caches = [cache.unbind() for cache in torch.zeros(room)]
+        self._text, self.texts, self.place = text, int(bool(text)), 0
 
     def steps(self, layer: int, keys: torch.Tensor, values: torch.Tensor) -> Seen:
         """The step at ``place`` and all before it."""
-        cache = self._cache[layer]
-        cache[0, :, :, self.place], cache[1, :, :, self.place] = keys[:, :, 0], values[:, :, 0]
-        return cache[0, :, :, : self.place + 1], cache[1, :, :, : self.place + 1], None
+        end = self.place + 1
+        old_keys, old_values = self._caches[layer]
+        old_keys[:, :, self.place : end], old_values[:, :, self.place : end] = keys, values
+        return old_keys[:, :, :end], old_values[:, :, :end], None
 
     def text(self, layer: int) -> Seen:
         """The text of this sequence alone."""
@@ -135,11 +139,15 @@ class SmallLayers(TorchLayers):
     def __init__(self, source: Source, shape: Shape):
         super().__init__(source, shape, Format.FLOAT32, "cpu")
         self._memories: list[_Alone] = []
+        self._threads = torch.get_num_threads()
 
     @torch.inference_mode()
     def begin(self, sequences: int, capacity: int, texts: Sequence[np.ndarray]) -> None:
         """Make room for ``capacity`` steps; sequence i of the first ones attends to ``texts[i] (S, H)``
         (S may be 0 and differ), the others to none."""
+        # a step is too short to share: threads would wait for each other longer than it takes
+        self._threads = torch.get_num_threads()
+        torch.set_num_threads(1)
         shape = self._shape
         room = (shape.layers, 2, 1, shape.heads, capacity, shape.head_dim)
         said = [self._said(self._put(text)[None]) if len(text) else [] for text in texts]
@@ -159,8 +167,9 @@ class SmallLayers(TorchLayers):
         return self._answer(torch.cat(logits))
 
     def end(self) -> None:
-        """Give back the memory of the last use."""
+        """Give back the memory of the last use, and the threads."""
         self._memories = []
+        torch.set_num_threads(self._threads)
 
 
 class _Together:
