@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,11 +137,16 @@ def train(folder: Path, place: Place) -> State:
     Raises ``StudioError`` or ``StorageError`` for what a person can mend, having written nothing but
     the record; the caller writes how it ended.
     """
+    return attempt(folder, place, lambda recorder, stop: _train(folder, place, recorder, stop))
+
+
+def attempt(folder: Path, place: Place, work: Callable[[Recorder, Stop], State]) -> State:
+    """``work`` with the record of ``folder`` and with an ear for whoever wants it to stop."""
     recorder = open_recorder(folder, place.accelerator.is_main_process)
     stop = Stop(recorder)
     try:
         with stop.listening():
-            state = _train(folder, place, recorder, stop)
+            state = work(recorder, stop)
     except Cancelled:
         state = State.STOPPED
     place.accelerator.wait_for_everyone()

@@ -101,7 +101,8 @@ class TorchLayers:
         return logits.float().cpu().numpy().reshape(-1, shape.codebooks, shape.vocabulary)
 
     def _norm(self, hidden: torch.Tensor, norm: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        return functional.layer_norm(hidden, hidden.shape[-1:], *norm)
+        gain, bias = norm
+        return functional.layer_norm(hidden, hidden.shape[-1:], gain, bias)
 
     def _split(self, states: torch.Tensor) -> torch.Tensor:
         """(S, T, H) to (S, heads, T, head_dim)."""

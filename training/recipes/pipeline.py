@@ -36,6 +36,7 @@ class Stage(StrEnum):
     CORPUS = "corpus"
     CODEC = "codec"
     CODES = "codes"
+    POLISH = "polish"
     MUSIC = "music"
     MODEL = "model"
 
@@ -59,6 +60,7 @@ class Pipeline:
             Stage.CORPUS: self.write_corpus,
             Stage.CODEC: self.train_codec,
             Stage.CODES: self.write_codes,
+            Stage.POLISH: self.train_decoder,
             Stage.MUSIC: self.train_music,
             Stage.MODEL: self.write_model,
         }
@@ -94,17 +96,17 @@ class Pipeline:
         plan = recipe.schedule.plan(self.recipe.seed)
         return run.train(self.folder / Stage.CODEC, task, plan, recipe, self._precision)
 
-    def codec(self) -> TrainableCodec:
-        """The best codec so far."""
+    def codec(self, stage: Stage = Stage.CODEC) -> TrainableCodec:
+        """The best codec so far of this stage."""
         from safetensors.torch import load_model
 
         from training.checkpoints import BEST
         from training.recipes.codec import TrainableCodec
         from training.recipes.codec_task import WEIGHTS
 
-        path = self.folder / Stage.CODEC / BEST / WEIGHTS
+        path = self.folder / stage / BEST / WEIGHTS
         if not path.is_file():
-            raise StudioError(f"{path} is missing: train the codec first (--stages codec).")
+            raise StudioError(f"{path} is missing: train the codec first (--stages {stage}).")
         codec = TrainableCodec(self.recipe.codec.shape)
         load_model(codec, str(path))
         return codec.eval()
@@ -138,6 +140,19 @@ class Pipeline:
 
     def _codes(self, split: str) -> Path:
         return self.folder / Stage.CODES / split
+
+    # the codec's decoder
+
+    def train_decoder(self) -> State:
+        """Train the codec's decoder on the codes, or go on."""
+        from training.recipes import run
+        from training.recipes.polish_task import PolishTask, Split
+
+        train, held_out = (Split(self.corpus(split), self._pieces(split).codes) for split in SPLITS)
+        recipe, polish, seed = self.recipe.codec, self.recipe.polish, self.recipe.seed
+        task = PolishTask(recipe, polish, self.codec(), train, held_out, seed, self._device())
+        plan = polish.schedule.plan(seed)
+        return run.train(self.folder / Stage.POLISH, task, plan, polish, self._precision)
 
     # language model
 
@@ -196,6 +211,7 @@ class Pipeline:
 
         task = self.music_task()
         task.load(self.folder / Stage.MUSIC / BEST)
+        task.model.audio_encoder.load_state_dict(self.codec(Stage.POLISH).export().state_dict())
         with task.averaged():
             model.save(task.model, self.tokenizer(), self.folder / Stage.MODEL)
         return State.DONE

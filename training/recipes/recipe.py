@@ -71,6 +71,15 @@ class CodecRecipe(Params):
     schedule: Schedule
 
 
+class PolishRecipe(Params):
+    """How the codec's decoder learns further while the codes stay; ``crop_s`` of each piece at once."""
+
+    crop_s: float = Field(1.0, gt=0)
+    steps_per_epoch: int = Field(250, ge=1)
+    waveform_weight: float = Field(3.0, ge=0)
+    schedule: Schedule
+
+
 class TextShape(Params):
     """The text encoder, a T5 encoder, and how many pieces its tokenizer has."""
 
@@ -117,6 +126,7 @@ class Recipe(Params):
     seed: int = Field(1, ge=0)
     corpus: CorpusRecipe
     codec: CodecRecipe
+    polish: PolishRecipe
     music: MusicRecipe
 
     @classmethod

@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from engines.knobs import plain
-from storage.ids import utc_now
 from training.config import Precision
 from training.loop import Plan, Task, Trainer
-from training.record import State, open_log
-from training.session import Stop, open_recorder
-
-log = logging.getLogger(__name__)
+from training.record import Recorder, State, open_log
+from training.session import Stop, attempt
 
 
 def train(folder: Path, task: Task, plan: Plan, settings: Any, precision: Precision) -> State:
@@ -27,23 +24,21 @@ def train(folder: Path, task: Task, plan: Plan, settings: Any, precision: Precis
 
     folder.mkdir(parents=True, exist_ok=True)
     place = devices.prepare(precision)
-    recorder = open_recorder(folder, place.accelerator.is_main_process)
     handler = open_log(folder, place.accelerator.is_main_process)
-    stop = Stop(recorder)
     text = json.dumps(plain(settings), sort_keys=True)
-    trainer = Trainer(
-        task,
-        plan,
-        place.accelerator,
-        recorder,
-        identity=hashlib.sha256(text.encode()).hexdigest(),
-        autocast=place.autocast,
-        asked=stop.asked,
-    )
+
+    def work(recorder: Recorder, stop: Stop) -> State:
+        return Trainer(
+            task,
+            plan,
+            place.accelerator,
+            recorder,
+            identity=hashlib.sha256(text.encode()).hexdigest(),
+            autocast=place.autocast,
+            asked=stop.asked,
+        ).run()
+
     try:
-        with stop.listening():
-            state = trainer.run()
+        return attempt(folder, place, work)
     finally:
         logging.getLogger().removeHandler(handler)
-    recorder.update(now=True, state=state, phase="", finished_at=utc_now())
-    return state
