@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from engines.base import Availability, Engine, NotReady, StudioError, Weights
 from engines.music.checkpoint import fingerprint
 
 if TYPE_CHECKING:
+    from engines.music.musicgen import MusicGen
     from engines.studio import Studio
 
 ENGINE = "musicgen"
@@ -40,15 +41,16 @@ def find_base(studio: Studio, id: str) -> Base:
 
     Raises ``StudioError`` for an unknown one and ``NotReady`` for one that is not downloaded.
     """
-    engine = studio.engine(ENGINE)
+    engine = cast("MusicGen", studio.engine(ENGINE))
     weights = known(engine, id)
-    folder = _folder(engine, weights)
-    if folder is None:
+    try:
+        folder = engine.folder(weights)
+    except NotReady as error:
         raise NotReady(
             f"{weights.title} is not on this machine yet. Download it in Models, or choose one of "
             f"{', '.join(base_ids(studio)) or 'none'}.",
             "base",
-        )
+        ) from error
     revision = engine.cache.revision(weights) or fingerprint(folder)
     license = weights.license or engine.card.license_weights
     return Base(id, weights.title, folder, revision, weights.repo or id, license)
@@ -60,12 +62,6 @@ def known(engine: Engine, id: str) -> Weights:
     if id not in listed:
         raise StudioError(f"There is no base {id!r}; known are {', '.join(listed)}.", "base")
     return listed[id]
-
-
-def _folder(engine: Engine, weights: Weights) -> Path | None:
-    if not weights.repo:
-        return engine.cache.own().get(weights.id)
-    return engine.cache.path(weights)
 
 
 def file_hash(path: Path) -> str:

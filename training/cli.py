@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from engines.base import InvalidParams, StudioError
+from engines.base import InvalidParams, NotReady, StudioError
 from engines.knobs import Kind, Knob, knobs
 from storage.errors import StorageError
 from training.config import RunConfig, preset, presets
@@ -188,15 +188,16 @@ def _base(name: str, data: Path) -> tuple[Path, str]:
     from training.bases import known
 
     hub = Hub(data / "models")
-    weights = known(MusicGen(hub), name)
-    folder = hub.path(weights) if weights.repo else hub.own().get(name)
-    if folder is None:
+    engine = MusicGen(hub)
+    weights = known(engine, name)
+    try:
+        return engine.folder(weights), hub.revision(weights)
+    except NotReady as error:
         raise StudioError(
             f"{weights.title} is not in {hub.root} yet. Download it in the studio's Models tab, or "
             "give --base a folder.",
             "base",
-        )
-    return folder, hub.revision(weights)
+        ) from error
 
 
 def _supervised(folder: Path) -> int:

@@ -60,7 +60,7 @@ class MusicGen(Engine):
         summary="Music from a prompt, mono or stereo; follows a melody, continues a sound, and "
         "learns from your judgements through adapters.",
         license_code="Apache-2.0 (Transformers)",
-        license_weights="CC-BY-NC-4.0 (facebook/musicgen-*)",
+        license_weights="CC-BY-NC-4.0 (facebook/musicgen-*), MIT (studio-tiny)",
         sample_rate=32_000,
         languages=("en",),
         non_commercial=True,
@@ -69,7 +69,8 @@ class MusicGen(Engine):
         memory_mb={name: need_mb(*SMALL, name) for name in ("float32", "bfloat16", "int8")},
         requires=("transformers", "torch", "safetensors", "numba"),
         pip_extra="transformers torch safetensors numba",
-        notes="Facebook's weights may be used for non-commercial purposes only (CC-BY-NC-4.0). "
+        notes="Facebook's weights may be used for non-commercial purposes only (CC-BY-NC-4.0); "
+        "studio-tiny, which comes with the studio, is a small demonstration model under MIT. "
         "Memory is that of musicgen-small with one variation of 30 s; by their parameters the "
         "medium decoder is 4.4 times, the large one 7.8 times as large. While a checkpoint is "
         "loaded, its decoder takes four bytes a parameter more. Own checkpoints: a folder in "
@@ -117,7 +118,7 @@ class MusicGen(Engine):
         state = super().state_of(weights)
         if state is Availability.READY and not weights.embedded:
             try:
-                checkpoint.describe(self._folder(weights)).files()
+                checkpoint.describe(self.folder(weights)).files()
             except StudioError:
                 return Availability.DOWNLOAD
         return state
@@ -138,7 +139,8 @@ class MusicGen(Engine):
         first = next(ready, None)
         return {"model": first} if first else {}
 
-    def _folder(self, weights: Weights) -> Path:
+    def folder(self, weights: Weights) -> Path:
+        """Where these weights are; raises ``NotReady`` for what is not downloaded."""
         if weights is TINY:
             return SHIPPED
         folder = self.cache.own()[weights.id] if weights.embedded else self.cache.path(weights)
@@ -150,7 +152,7 @@ class MusicGen(Engine):
         """MiB with the checkpoint that ``params`` asks for, while it is loaded, which is the most."""
         if params is None:
             return super().memory_mb(dtype)
-        facts = checkpoint.describe(self._folder(self.weights_for(params)))
+        facts = checkpoint.describe(self.folder(self.weights_for(params)))
         counts = {True: 0, False: 0}
         for name, shape in facts.shapes.items():
             counts[name.startswith("decoder.")] += int(np.prod(shape))
@@ -166,7 +168,7 @@ class MusicGen(Engine):
         another base, and sounds that cannot be read or that the model has no use for."""
         render_prompt(params)
         weights = self.weights_for(params)
-        facts = checkpoint.describe(self._folder(weights))
+        facts = checkpoint.describe(self.folder(weights))
         facts.files()
         if params.melody is not None and not facts.melody:
             melodic = ", ".join(item.id for item in PUBLISHED if "melody" in item.id)
@@ -200,7 +202,7 @@ class MusicGen(Engine):
         """
         params = params or MusicGenParams(prompt="-")
         weights = self.weights_for(params)
-        folder = self._folder(weights)
+        folder = self.folder(weights)
         adapters = self.adapters_of(params)
         stamp = f"{folder} {changed(folder)}"
         changes = tuple((a.id, scale, changed(a.folder)) for a, scale in adapters if scale)
@@ -250,7 +252,7 @@ class MusicGen(Engine):
     def revision(self, params: Any) -> str:
         """The commit of published weights; of a person's own, the start of their SHA-256."""
         weights = self.weights_for(params)
-        folder = self._folder(weights)
+        folder = self.folder(weights)
         return self.cache.revision(weights) or checkpoint.fingerprint(folder)
 
     # making music

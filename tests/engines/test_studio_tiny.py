@@ -79,3 +79,13 @@ def test_the_prompt_decides(studio, clip):
 def test_longer_pieces_come_in_windows_of_ten_seconds(studio):
     clip = studio.make("musicgen", prompt=PROMPT, duration_s=14, seed=1, continue_overlap_s=5)[0]
     assert clip.duration_s == pytest.approx(14, abs=0.05)
+
+
+def test_adapters_can_be_trained_on_it(studio):
+    from training import cli
+    from training.bases import base_ids, find_base
+
+    assert base_ids(studio) == [TINY.id]
+    base = find_base(studio, TINY.id)
+    assert (base.folder, base.license) == (SHIPPED, "MIT")
+    assert cli._base(TINY.id, studio.settings.data) == (SHIPPED, "")

@@ -8,7 +8,7 @@ anew (Défossez et al. 2022, https://arxiv.org/abs/2210.13438, section 3.2).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -202,6 +202,14 @@ class TrainableCodec(nn.Module):
             apart = apart * (torch.rand(batch, 1, 1, device=apart.device) >= self.free_share)
         passed = latents + apart
         return self.model.decoder(passed), torch.stack(codes, 1), commitment / len(self.books)
+
+    def latents(self, codes: Tensor) -> Tensor:
+        """What ``codes (B, K, T)`` stand for, ``(B, D, T)``."""
+        entries = [
+            F.embedding(codes[:, k], cast(Codebook, book).embed)
+            for k, book in enumerate(self.books)
+        ]
+        return torch.stack(entries).sum(0).transpose(1, 2)
 
     def export(self) -> Any:
         """The ``EncodecModel`` with the learnt codebooks, ready to save."""

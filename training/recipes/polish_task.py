@@ -99,8 +99,7 @@ class PolishTask:
             for one in batch
         ]
         codes = torch.from_numpy(np.stack(stretches).astype(np.int64)).to(self._device)
-        entries = [book.embed[codes[:, k]] for k, book in enumerate(self.codec.books)]
-        return torch.stack(entries).sum(0).transpose(1, 2)
+        return self.codec.latents(codes)
 
     def _sounds(self, batch: Sequence[Stretch]) -> torch.Tensor:
         length = self._frames * self._hop
