@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -33,6 +35,14 @@ def test_weights_say_whether_they_are_here_and_under_which_licence(strum):
     assert "Download it in Models (2.0 GB, CC-BY-NC-4.0, not for commercial use)" in away
     assert 'data-id="models"' in away
     assert "knows no weights &#x27;&lt;b&gt;&#x27;" in music.notice_html(strum, "<b>")
+
+
+def test_weights_may_say_what_to_expect_and_where_others_are(strum, monkeypatch):
+    rough = replace(strum.weights()[0], advice="Quick & rough.")
+    monkeypatch.setattr(Strum, "weights", lambda self: [rough])
+    here = music.notice_html(strum, "strum-small")
+    assert "ready" in here and "Quick &amp; rough." in here
+    assert 'data-id="models"' in here
 
 
 def test_adapters_of_the_model_are_offered_and_active_ones_preselected(strum):
