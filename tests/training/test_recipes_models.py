@@ -24,8 +24,9 @@ from training.recipes.corpus import SCALE, Corpus, CorpusPlan
 from training.recipes.music_task import MusicTask, Pieces
 from training.recipes.pipeline import Pipeline, Stage
 from training.recipes.polish_task import PolishTask, Split
-from training.recipes.recipe import Recipe
+from training.recipes.recipe import Recipe, WordsRecipe
 from training.recipes.text import learn_tokenizer
+from training.recipes.words_task import WordsTask
 from training.record import State, read_metrics
 
 RATE = 3200
@@ -42,12 +43,14 @@ RECIPE = Recipe(
         "schedule": SCHEDULE,
     },
     polish={"crop_s": 0.5, "steps_per_epoch": 6, "schedule": SCHEDULE},
+    words={"steps_per_epoch": 6, "schedule": SCHEDULE},
     music={
         "text": {"vocabulary": 128, "dimension": 16, "inner": 32, "layers": 1, "heads": 2},
         "decoder": {"hidden": 32, "inner": 64, "layers": 1, "heads": 2},
         "crop_s": 1.0,
         "schedule": SCHEDULE,
     },
+    recall={"pieces_per_style": 1, "schedule": SCHEDULE},
 )  # fmt: skip
 
 
@@ -268,6 +271,33 @@ def test_what_the_polish_hears_is_what_the_codes_stand_for(codec_task):
     assert np.array_equal(task._sounds([stretch])[0, 0].numpy(), wanted)
 
 
+# --- the text encoder -------------------------------------------------------------------------
+
+
+def words_task(seed=0):
+    built = models.build(RECIPE, TrainableCodec(CodecShape(**SHAPE)).export(), words())
+    recipe = WordsRecipe(steps_per_epoch=10, schedule=SCHEDULE | {"batch_size": 16})
+    train, held_out = pieces(64).briefs, pieces(16, 1).briefs
+    return WordsTask(recipe, built.text_encoder, words(), train, held_out, seed)
+
+
+def test_the_text_encoder_learns_what_captions_say(tmp_path):
+    task = words_task()
+    assert task.batches(0) == task.batches(0) != task.batches(1)
+    before = means(task)
+    learn(task, 30, 1e-2)
+    after = means(task)
+    assert set(after) == {
+        "loss", "style", "mood", "energy", "key", "tempo", "lead", "support", "flags"
+    }  # fmt: skip
+    assert after["style"] < 0.7 * before["style"]
+    assert after["loss"] < before["loss"]
+    task.save(tmp_path)
+    other = words_task()
+    other.load(tmp_path)
+    assert means(other) == pytest.approx(after, rel=1e-5)
+
+
 # --- language model ---------------------------------------------------------------------------
 
 
@@ -366,6 +396,32 @@ def test_some_batches_are_short_and_none_of_the_held_out():
     assert all(0 <= take.start <= 25 for take in short)
     assert np.isfinite(float(task.loss(short, True).value.detach()))
     assert {take.frames for batch in task.validation() for take in batch} == {50}
+
+
+def test_recall_takes_some_pieces_of_each_style_from_their_start():
+    some = pieces(16).of_each_style(2)
+    assert sorted(brief.style for brief in some.briefs) == ["house", "house", "jazz", "jazz"]
+    assert some.codes.shape == (4, 4, 50)
+    first = next(n for n, brief in enumerate(pieces(16).briefs) if brief.style == "jazz")
+    assert np.array_equal(some.codes[[b.style for b in some.briefs].index("jazz")],
+                          pieces(16).codes[first])  # fmt: skip
+    built = models.build(RECIPE, TrainableCodec(CodecShape(**SHAPE)).export(), words())
+    recipe = RECIPE.music.model_copy(update={"short_share": 1.0, "short_crop_s": 0.5})
+    task = MusicTask(recipe, built, words(), some, some, 0, from_start=True)
+    drawn = [take for epoch in range(5) for batch in task.batches(epoch) for take in batch]
+    assert {(take.start, take.frames) for take in drawn} == {(0, 25)}
+
+
+def test_a_training_may_begin_where_another_ended(tmp_path):
+    first = music_task(ema_decay=0.9)
+    learn(first, 3)
+    first.save(tmp_path)
+    second = music_task(ema_decay=0.9)
+    second.begin_with(tmp_path)
+    assert means(second) == pytest.approx(means(first), rel=1e-5)
+    with torch.no_grad():
+        for name, parameter in second._learned.items():
+            assert torch.equal(parameter, first._average[name])
 
 
 def test_every_piece_is_met_once_an_epoch_with_new_captions():
@@ -507,7 +563,7 @@ def test_the_saved_tokenizer_is_the_one_that_was_trained_with(made):
 
 
 def test_curves_are_written(made):
-    for stage in ("codec", "polish", "music"):
+    for stage in ("codec", "polish", "words", "music", "recall"):
         lines = read_metrics(made.folder / stage)
         validated = [line for line in lines if line["split"] == "validation"]
         assert len(validated) == 2
@@ -518,11 +574,11 @@ def test_running_again_leaves_what_is_there(made, monkeypatch):
     monkeypatch.setenv("STUDIO_DEVICE", "cpu")
     codes_file = made.folder / "codes" / "train" / "shard-00000.npy"
     stamp, steps = codes_file.stat().st_mtime_ns, len(read_metrics(made.folder / "music"))
-    assert made.run(TRAINED[:4]) is State.DONE
+    assert made.run(TRAINED[:5]) is State.DONE
     assert codes_file.stat().st_mtime_ns == stamp
     assert len(read_metrics(made.folder / "music")) == steps
 
 
 def test_stages_out_of_order_say_what_is_missing(tmp_path):
-    with pytest.raises(StudioError, match="train the codec first"):
+    with pytest.raises(StudioError, match=r"train it first \(--stages codec\)"):
         Pipeline(RECIPE, tmp_path).codec()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,10 +38,21 @@ class Pieces(NamedTuple):
     codes: np.ndarray
     briefs: Sequence[Brief]
 
+    def of_each_style(self, count: int) -> Pieces:
+        """The first ``count`` pieces of each style."""
+        met: Counter[str] = Counter()
+        chosen = []
+        for number, brief in enumerate(self.briefs):
+            met[brief.style] += 1
+            if met[brief.style] <= count:
+                chosen.append(number)
+        return Pieces(self.codes[chosen], [self.briefs[number] for number in chosen])
+
 
 class MusicTask:
     """Satisfies ``training.loop.Task``. ``model`` is a whole MusicGen with fresh weights; its codec is
-    not used. Validation and what ``best`` holds are of the weights' moving average."""
+    not used. Validation and what ``best`` holds are of the weights' moving average. ``from_start`` leaves
+    no piece's beginning out."""
 
     def __init__(
         self,
@@ -51,9 +63,10 @@ class MusicTask:
         held_out: Pieces,
         seed: int,
         device: torch.device | str = "cpu",
+        from_start: bool = False,
     ):
         self._recipe, self._tokenizer, self._seed = recipe, tokenizer, seed
-        self._train, self._held_out = train, held_out
+        self._train, self._held_out, self._from_start = train, held_out, from_start
         self._device = torch.device(device)
         self.model = model.to(self._device)
         self._pad = int(model.decoder.config.pad_token_id)
@@ -98,7 +111,8 @@ class MusicTask:
         self, item: int, frames: int, rng: np.random.Generator, held_out: bool = False
     ) -> Take:
         pieces = self._held_out if held_out else self._train
-        start = int(rng.integers(pieces.codes.shape[2] - frames + 1))
+        last = 0 if self._from_start else pieces.codes.shape[2] - frames
+        start = int(rng.integers(last + 1))
         return Take(item, start, frames, caption(pieces.briefs[item], rng), held_out)
 
     def _split(self, items: np.ndarray) -> list[list[int]]:
@@ -170,6 +184,14 @@ class MusicTask:
     def describe(self, item: Take) -> str:
         """The piece and its caption."""
         return f"piece {item.item} ({item.caption})"
+
+    def begin_with(self, folder: Path) -> None:
+        """Start from the average in ``folder``, which an earlier training saved."""
+        self.load(folder)
+        with torch.no_grad():
+            for name, parameter in self._learned.items():
+                parameter.copy_(self._average[name])
+        self._steps = 0
 
     def save(self, folder: Path) -> None:
         """The weights, their average, and how often it has followed."""

@@ -16,12 +16,13 @@ import numpy as np
 from engines.base import StudioError
 from training.config import Precision
 from training.recipes.corpus import Corpus, scaled, write
-from training.recipes.recipe import Recipe
+from training.recipes.recipe import RecallRecipe, Recipe
 from training.record import State
 
 if TYPE_CHECKING:
     from training.recipes.codec import TrainableCodec
     from training.recipes.music_task import MusicTask, Pieces
+    from training.recipes.words_task import WordsTask
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,9 @@ class Stage(StrEnum):
     CODEC = "codec"
     CODES = "codes"
     POLISH = "polish"
+    WORDS = "words"
     MUSIC = "music"
+    RECALL = "recall"
     MODEL = "model"
 
 
@@ -61,7 +64,9 @@ class Pipeline:
             Stage.CODEC: self.train_codec,
             Stage.CODES: self.write_codes,
             Stage.POLISH: self.train_decoder,
+            Stage.WORDS: self.train_words,
             Stage.MUSIC: self.train_music,
+            Stage.RECALL: self.train_recall,
             Stage.MODEL: self.write_model,
         }
         for stage in stages:
@@ -100,13 +105,10 @@ class Pipeline:
         """The best codec so far of this stage."""
         from safetensors.torch import load_model
 
-        from training.checkpoints import BEST
         from training.recipes.codec import TrainableCodec
         from training.recipes.codec_task import WEIGHTS
 
-        path = self.folder / stage / BEST / WEIGHTS
-        if not path.is_file():
-            raise StudioError(f"{path} is missing: train the codec first (--stages {stage}).")
+        path = self._best(stage) / WEIGHTS
         codec = TrainableCodec(self.recipe.codec.shape)
         load_model(codec, str(path))
         return codec.eval()
@@ -156,6 +158,23 @@ class Pipeline:
 
     # language model
 
+    def train_words(self) -> State:
+        """Train the text encoder on captions, or go on."""
+        from training.recipes import run
+
+        words, plan = self.recipe.words, self.recipe.words.schedule.plan(self.recipe.seed)
+        task = self._words_task(self._fresh().text_encoder)
+        return run.train(self.folder / Stage.WORDS, task, plan, words, self._precision)
+
+    def _words_task(self, encoder: Any) -> WordsTask:
+        from training.recipes.words_task import WordsTask
+
+        train, held_out = (self.corpus(split).briefs for split in SPLITS)
+        return WordsTask(
+            self.recipe.words, encoder, self.tokenizer(), train, held_out, self.recipe.seed,
+            self._device(),
+        )  # fmt: skip
+
     def train_music(self) -> State:
         """Train the language model, or go on."""
         from training.recipes import run
@@ -165,22 +184,47 @@ class Pipeline:
             self.folder / Stage.MUSIC, self.music_task(), plan, settings, self._precision
         )
 
-    def music_task(self) -> MusicTask:
-        """The task with fresh weights."""
-        from training.recipes import model
+    def train_recall(self) -> State:
+        """Train the language model further on few pieces, or go on."""
+        from training.recipes import run
+
+        recall = self.recipe.recall
+        if recall is None:
+            return State.DONE
+        plan = recall.schedule.plan(self.recipe.seed)
+        task = self.music_task(recall)
+        task.begin_with(self._best(Stage.MUSIC))
+        return run.train(self.folder / Stage.RECALL, task, plan, recall, self._precision)
+
+    def music_task(self, recall: RecallRecipe | None = None) -> MusicTask:
+        """The task with fresh weights but for the text encoder's."""
         from training.recipes.music_task import MusicTask
 
-        tokenizer = self.tokenizer()
-        train, held_out = map(self._pieces, SPLITS)
+        music, (train, held_out) = self.recipe.music, map(self._pieces, SPLITS)
+        if recall:
+            changes = {"short_share": recall.short_share, "schedule": recall.schedule}
+            music = music.model_copy(update=changes)
+            train = train.of_each_style(recall.pieces_per_style)
+            held_out = train  # what is to be recalled is what is asked
+        model = self._fresh()
+        self._words_task(model.text_encoder).load(self._best(Stage.WORDS))
         return MusicTask(
-            self.recipe.music,
-            model.build(self.recipe, self.codec().export(), tokenizer),
-            tokenizer,
-            train,
-            held_out,
-            self.recipe.seed,
-            self._device(),
-        )
+            music, model, self.tokenizer(), train, held_out, self.recipe.seed, self._device(),
+            from_start=recall is not None,
+        )  # fmt: skip
+
+    def _fresh(self) -> Any:
+        from training.recipes import model
+
+        return model.build(self.recipe, self.codec().export(), self.tokenizer())
+
+    def _best(self, stage: Stage) -> Path:
+        from training.checkpoints import BEST
+
+        path = self.folder / stage / BEST
+        if not path.is_dir():
+            raise StudioError(f"{path} is missing: train it first (--stages {stage}).")
+        return path
 
     def _pieces(self, split: str) -> Pieces:
         from training.recipes.music_task import Pieces
@@ -206,11 +250,10 @@ class Pipeline:
 
     def write_model(self) -> State:
         """The averaged weights with the codec as a folder that ``from_pretrained`` loads."""
-        from training.checkpoints import BEST
         from training.recipes import model
 
         task = self.music_task()
-        task.load(self.folder / Stage.MUSIC / BEST)
+        task.load(self._best(Stage.RECALL if self.recipe.recall else Stage.MUSIC))
         task.model.audio_encoder.load_state_dict(self.codec(Stage.POLISH).export().state_dict())
         with task.averaged():
             model.save(task.model, self.tokenizer(), self.folder / Stage.MODEL)

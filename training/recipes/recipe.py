@@ -90,6 +90,13 @@ class TextShape(Params):
     heads: int = Field(4, ge=1)
 
 
+class WordsRecipe(Params):
+    """How the text encoder learns alone what captions say."""
+
+    steps_per_epoch: int = Field(100, ge=1)
+    schedule: Schedule
+
+
 class DecoderShape(Params):
     """MusicGen's decoder."""
 
@@ -103,9 +110,8 @@ class DecoderShape(Params):
 class MusicRecipe(Params):
     """The language model: text encoder and decoder, trained together.
 
-    ``short_share`` of the batches are cut to ``short_crop_s``: a frame of a short piece costs less, and
-    more of them are near the words, where what the words ask for is learned (after Press et al. 2020,
-    https://arxiv.org/abs/2012.15832).
+    ``short_share`` of the batches are cut to ``short_crop_s``: a frame of a short piece costs less (after
+    Press et al. 2020, https://arxiv.org/abs/2012.15832).
     """
 
     text: TextShape = TextShape()
@@ -119,6 +125,18 @@ class MusicRecipe(Params):
     schedule: Schedule
 
 
+class RecallRecipe(Params):
+    """The end of the language model's training: few pieces, always from their start.
+
+    A small model that a laptop trains has not enough time to learn how music goes on in general, which
+    would take days. It has enough to learn some pieces of each style by heart, and which words mean which.
+    """
+
+    pieces_per_style: int = Field(16, ge=1)
+    short_share: float = Field(0.5, ge=0, le=1)
+    schedule: Schedule
+
+
 class Recipe(Params):
     """Everything that decides what a model becomes."""
 
@@ -127,7 +145,9 @@ class Recipe(Params):
     corpus: CorpusRecipe
     codec: CodecRecipe
     polish: PolishRecipe
+    words: WordsRecipe
     music: MusicRecipe
+    recall: RecallRecipe | None = None
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
