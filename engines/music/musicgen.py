@@ -60,7 +60,7 @@ class MusicGen(Engine):
         summary="Music from a prompt, mono or stereo; follows a melody, continues a sound, and "
         "learns from your judgements through adapters.",
         license_code="Apache-2.0 (Transformers)",
-        license_weights="CC-BY-NC-4.0 (facebook/musicgen-*), MIT (studio-tiny)",
+        license_weights="CC-BY-NC-4.0 (facebook/musicgen-*)",
         sample_rate=32_000,
         languages=("en",),
         non_commercial=True,
@@ -69,8 +69,7 @@ class MusicGen(Engine):
         memory_mb={name: need_mb(*SMALL, name) for name in ("float32", "bfloat16", "int8")},
         requires=("transformers", "torch", "safetensors", "numba"),
         pip_extra="transformers torch safetensors numba",
-        notes="Facebook's weights may be used for non-commercial purposes only (CC-BY-NC-4.0); "
-        "studio-tiny, which comes with the studio, is a small demonstration model under MIT. "
+        notes="Facebook's weights may be used for non-commercial purposes only (CC-BY-NC-4.0). "
         "Memory is that of musicgen-small with one variation of 30 s; by their parameters the "
         "medium decoder is 4.4 times, the large one 7.8 times as large. While a checkpoint is "
         "loaded, its decoder takes four bytes a parameter more. Own checkpoints: a folder in "
