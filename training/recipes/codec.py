@@ -8,6 +8,7 @@ anew (Défossez et al. 2022, https://arxiv.org/abs/2210.13438, section 3.2).
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -19,6 +20,7 @@ from engines.base import Params
 # window lengths of the spectral losses, in samples
 WINDOWS = (128, 256, 512, 1024, 2048)
 MELS = 64
+WEIGHTS = "codec.safetensors"
 
 
 class CodecShape(Params):
@@ -210,6 +212,18 @@ class TrainableCodec(nn.Module):
             for k, book in enumerate(self.books)
         ]
         return torch.stack(entries).sum(0).transpose(1, 2)
+
+    def save(self, folder: Path) -> None:
+        """All weights and codebooks, as a file in ``folder``."""
+        from safetensors.torch import save_model
+
+        save_model(self, str(folder / WEIGHTS))
+
+    def load(self, folder: Path) -> None:
+        """What ``save`` wrote."""
+        from safetensors.torch import load_model
+
+        load_model(self, str(folder / WEIGHTS), device=str(self.steps.device))
 
     def export(self) -> Any:
         """The ``EncodecModel`` with the learnt codebooks, ready to save."""

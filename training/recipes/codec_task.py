@@ -14,7 +14,6 @@ from training.recipes.codec import SpectralLoss, TrainableCodec, level, perplexi
 from training.recipes.corpus import Corpus
 from training.recipes.recipe import CodecRecipe
 
-WEIGHTS = "codec.safetensors"
 GAIN_DB = (-9.0, 4.0)  # each crop is heard at another level
 
 
@@ -117,15 +116,11 @@ class CodecTask:
 
     def save(self, folder: Path) -> None:
         """All weights and codebooks."""
-        from safetensors.torch import save_model
-
-        save_model(self.codec, str(folder / WEIGHTS))
+        self.codec.save(folder)
 
     def load(self, folder: Path) -> None:
         """What ``save`` wrote."""
-        from safetensors.torch import load_model
-
-        load_model(self.codec, str(folder / WEIGHTS), device=str(self._device))
+        self.codec.load(folder)
 
 
 def si_sdr(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

@@ -65,9 +65,11 @@ def acquaint(model: Any) -> None:
     decoder = model.decoder
     books = [layer.codebook.embed for layer in model.audio_encoder.quantizer.layers]
     books = books[: decoder.config.num_codebooks]
+    if not books[0].any():
+        return  # a codec that has learnt nothing knows nothing of its codes
     turn = torch.empty(decoder.config.hidden_size, books[0].shape[1])
     torch.nn.init.orthogonal_(turn)
-    turn /= books[0].square().sum(1).mean().sqrt().clamp(min=1e-6)  # an entry has the length 1
+    turn /= books[0].square().sum(1).mean().sqrt()  # an entry has the length 1
     with torch.no_grad():
         for book, embedding, head in zip(
             books, decoder.model.decoder.embed_tokens, decoder.lm_heads, strict=True

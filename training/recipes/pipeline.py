@@ -103,14 +103,10 @@ class Pipeline:
 
     def codec(self, stage: Stage = Stage.CODEC) -> TrainableCodec:
         """The best codec so far of this stage."""
-        from safetensors.torch import load_model
-
         from training.recipes.codec import TrainableCodec
-        from training.recipes.codec_task import WEIGHTS
 
-        path = self._best(stage) / WEIGHTS
         codec = TrainableCodec(self.recipe.codec.shape)
-        load_model(codec, str(path))
+        codec.load(self._best(stage))
         return codec.eval()
 
     # codes

@@ -16,7 +16,7 @@ import torch
 
 from training.loop import Loss
 from training.recipes.codec import SpectralLoss, TrainableCodec
-from training.recipes.codec_task import WEIGHTS, si_sdr
+from training.recipes.codec_task import si_sdr
 from training.recipes.corpus import Corpus
 from training.recipes.recipe import CodecRecipe, PolishRecipe
 
@@ -118,12 +118,8 @@ class PolishTask:
 
     def save(self, folder: Path) -> None:
         """All weights and codebooks."""
-        from safetensors.torch import save_model
-
-        save_model(self.codec, str(folder / WEIGHTS))
+        self.codec.save(folder)
 
     def load(self, folder: Path) -> None:
         """What ``save`` wrote."""
-        from safetensors.torch import load_model
-
-        load_model(self.codec, str(folder / WEIGHTS), device=str(self._device))
+        self.codec.load(folder)
