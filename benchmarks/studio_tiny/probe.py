@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from engines.audio import resample
 from engines.prompts import vocabulary
-from training.recipes.composer import Brief, knowledge
+from training.recipes.composer import LEAD, Brief, knowledge, players
 
 FILE = Path(__file__).parent / "probe.safetensors"
 SAMPLE_RATE = 16000
@@ -37,12 +37,7 @@ def styles() -> tuple[str, ...]:
 @functools.cache
 def leads() -> tuple[str, ...]:
     """The instruments that can lead."""
-    known = knowledge()
-    named = {name for facts in known["styles"].values() for name in facts["lead"]}
-    named |= {
-        n for n, facts in known["programs"].items() if "program" in facts and "role" not in facts
-    }
-    return tuple(sorted(named))
+    return players(LEAD)
 
 
 @functools.cache

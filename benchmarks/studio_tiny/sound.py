@@ -83,7 +83,8 @@ def chroma(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     size = CHROMA_WINDOW
     spectrum = np.abs(librosa.stft(samples, n_fft=size, hop_length=size // 4))
     tonal, _ = librosa.decompose.hpss(spectrum)
-    bank = librosa.filters.chroma(sr=sample_rate, n_fft=size, tuning=0, octwidth=None)
+    tuning = librosa.estimate_tuning(S=tonal, sr=sample_rate)
+    bank = librosa.filters.chroma(sr=sample_rate, n_fft=size, tuning=tuning, octwidth=None)
     hertz = librosa.fft_frequencies(sr=sample_rate, n_fft=size)
     kept = (hertz >= CHROMA_HZ[0]) & (hertz <= CHROMA_HZ[1])
     frames = bank[:, kept] @ tonal[kept]

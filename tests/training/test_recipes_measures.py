@@ -22,7 +22,7 @@ from training.recipes.theory import Key
 
 RATE = 16000
 JAZZ = Brief("jazz", "happy", "high", "C major", 120, ("acoustic-piano",), (), True)
-HOUSE = Brief("house", "dark", "high", "A minor", 124, ("poly-synth",), (), True)
+HOUSE = Brief("house", "dark", "high", "A minor", 124, ("analog-synth-lead",), (), True)
 
 
 def clicks(bpm, seconds=10):
@@ -230,7 +230,12 @@ def beeps():
     ]
     noise = 0.02 * rng.standard_normal((96, RATE))
     samples = np.round((np.stack(rows) + noise) * SCALE).astype(np.int16)
-    return Corpus(CorpusPlan(96, 1.0, RATE), (samples,), tuple(briefs))
+    return Corpus(
+        CorpusPlan(96, 1.0, RATE),
+        (samples[:, None],),
+        np.zeros((96, 4, 50), np.int16),
+        tuple(briefs),
+    )
 
 
 def test_a_probe_learns_saves_and_names(beeps, tmp_path):
@@ -300,7 +305,12 @@ def test_clips_are_made_once_and_do_not_depend_on_the_batch(base, tmp_path):
 def test_the_whole_measurement_of_a_tiny_model(base, judge, tmp_path):
     plan = CorpusPlan(6, 1.0, RATE)
     sounds = np.stack([clicks(90 + 10 * n, 1) for n in range(6)])
-    corpus = Corpus(plan, ((sounds * SCALE).astype(np.int16),), (JAZZ, HOUSE) * 3)
+    corpus = Corpus(
+        plan,
+        ((sounds[:, None] * SCALE).astype(np.int16),),
+        np.zeros((6, 4, 50), np.int16),
+        (JAZZ, HOUSE) * 3,
+    )
     asked = whole.chosen(prompts.read(), 3)
     found = whole.measure(
         base, corpus, tmp_path, asked, seeds=2, duration_s=1.0, with_speed=False, judge=judge

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 from dataclasses import asdict
@@ -9,6 +10,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from engines.base import StudioError
 from engines.music import checkpoint, codes
@@ -16,33 +18,33 @@ from engines.music.decoding import Decoder
 from training.config import Precision
 from training.recipes import codec as codecs
 from training.recipes import model as models
+from training.recipes import score
 from training.recipes.captions import caption
-from training.recipes.codec import Codebook, CodecShape, SpectralLoss, TrainableCodec
-from training.recipes.codec_task import CodecTask, si_sdr
-from training.recipes.composer import draw_brief
+from training.recipes.codec import CodecShape, ScoreCodec, SpectralLoss, si_sdr
+from training.recipes.composer import PARTS, draw_brief, knowledge
 from training.recipes.corpus import SCALE, Corpus, CorpusPlan
-from training.recipes.music_task import MusicTask, Pieces
+from training.recipes.listen_task import ListenTask
+from training.recipes.music_task import MusicTask
 from training.recipes.pipeline import Pipeline, Stage
-from training.recipes.polish_task import PolishTask, Split
 from training.recipes.recipe import Recipe, WordsRecipe
+from training.recipes.synth_task import SynthTask
 from training.recipes.text import learn_tokenizer
 from training.recipes.words_task import WordsTask
 from training.record import State, read_metrics
 
 RATE = 3200
 SHAPE = {
-    "sample_rate": RATE, "ratios": [8, 8], "filters": 4, "dimension": 16, "lstm_layers": 1,
-    "codebooks": 4, "entries": 32,
+    "sample_rate": RATE, "ratios": [8, 8], "filters": 4, "dimension": 64, "lstm_layers": 1,
+    "entries": 4096,
 }  # fmt: skip
+STYLES = sorted(knowledge()["styles"])
 SCHEDULE = {"epochs": 1, "batch_size": 4, "learning_rate": 3e-3}
 RECIPE = Recipe(
     name="tiny",
     corpus={"items": 8, "validation_items": 4, "seconds": 1.0},
-    codec={
-        "shape": SHAPE, "crop_s": 0.8, "steps_per_epoch": 6, "validation_crops": 4,
-        "schedule": SCHEDULE,
-    },
-    polish={"crop_s": 0.5, "steps_per_epoch": 6, "schedule": SCHEDULE},
+    codec=SHAPE,
+    synth={"crop_s": 0.5, "steps_per_epoch": 6, "validation_crops": 8, "schedule": SCHEDULE},
+    listen={"crop_s": 0.5, "steps_per_epoch": 6, "validation_crops": 8, "schedule": SCHEDULE},
     words={"steps_per_epoch": 6, "schedule": SCHEDULE},
     music={
         "text": {"vocabulary": 128, "dimension": 16, "inner": 32, "layers": 1, "heads": 2},
@@ -50,17 +52,18 @@ RECIPE = Recipe(
         "crop_s": 1.0,
         "schedule": SCHEDULE,
     },
-    recall={"pieces_per_style": 1, "schedule": SCHEDULE},
 )  # fmt: skip
 
 
 def tones(items, split="train"):
-    """Pieces of one second: the tempo of the brief is heard as the pitch."""
+    """Pieces of one second: the style of the brief is heard as the pitch, and is each of its codes."""
     plan = CorpusPlan(items, 1.0, RATE, 1, split)
     briefs = tuple(draw_brief(plan.rng(n)) for n in range(items))
-    times = np.arange(RATE) / RATE
-    sounds = [0.3 * np.sin(2 * np.pi * 3 * brief.tempo * times) for brief in briefs]
-    return Corpus(plan, (np.round(np.stack(sounds) * SCALE).astype(np.int16),), briefs)
+    times, numbers = np.arange(RATE) / RATE, [STYLES.index(brief.style) for brief in briefs]
+    sounds = [0.15 * np.sin(2 * np.pi * 100 * (number + 1) * times) for number in numbers]
+    codes = np.tile(np.array(numbers, np.int16)[:, None, None], (1, 4, 50))
+    stems = np.stack([np.stack([0.25 * sound] * 4) for sound in sounds])  # each part a quarter
+    return Corpus(plan, (np.round(stems * SCALE).astype(np.int16),), codes, briefs)
 
 
 def write(corpus, folder):
@@ -68,6 +71,8 @@ def write(corpus, folder):
     folder.mkdir(parents=True)
     (folder / "corpus.json").write_text(json.dumps(asdict(corpus.plan)), encoding="utf-8")
     np.save(folder / "shard-00000.npy", corpus.samples[0])
+    with (folder / "shard-00000.codes").open("wb") as file:
+        np.save(file, corpus.codes)
     lines = "\n".join(json.dumps(asdict(brief)) for brief in corpus.briefs)
     (folder / "shard-00000.jsonl").write_text(lines, encoding="utf-8")
 
@@ -95,30 +100,6 @@ def learn(task, epochs, rate=3e-3):
 # --- the codec's parts ------------------------------------------------------------------------
 
 
-def test_a_codebook_finds_the_centres_of_what_it_is_given():
-    torch.manual_seed(0)
-    centres = 5 * torch.randn(8, 4)
-    book = Codebook(16, 4, decay=0.9).train()
-    for _ in range(60):
-        book(centres[torch.randint(8, (256,))] + 0.05 * torch.randn(256, 4))
-    book.eval()
-    found, entries = book(centres)
-    assert (entries - centres).norm(dim=1).max() < 0.3
-    assert len(set(found.tolist())) == 8
-    before = book.embed.clone()
-    book(torch.randn(64, 4))
-    assert torch.equal(book.embed, before)  # only training moves it
-
-
-def test_codes_that_die_are_set_anew():
-    torch.manual_seed(0)
-    book = Codebook(8, 2, decay=0.5).train()
-    book(torch.randn(64, 2))
-    for _ in range(12):
-        book(100 + torch.randn(64, 2))
-    assert (book.embed > 90).all()
-
-
 @torch.no_grad()
 def test_a_levelled_codec_lets_sound_through():
     """Every layer says something of a size, and what comes out is as loud as what goes in."""
@@ -126,23 +107,51 @@ def test_a_levelled_codec_lets_sound_through():
     sound = 0.1 * torch.randn(2, 1, RATE)
     model = codecs.build(CodecShape(**SHAPE))
     assert float(model.encoder(sound).std()) < 0.5
-    codecs.level(model, sound)
+    codecs.level(model.encoder, sound)
     latents = model.encoder(sound)
     assert float(latents.std()) == pytest.approx(1.0, rel=1e-3)
-    assert float(model.decoder(latents).std()) == pytest.approx(float(sound.std()), rel=1e-3)
+    codecs.level(model.decoder, latents, 0.1)
+    assert float(model.decoder(latents).std()) == pytest.approx(0.1, rel=1e-3)
 
 
-def test_the_decoder_first_hears_latents_as_they_are():
+def test_codes_that_are_alike_begin_alike():
     torch.manual_seed(0)
-    codec = TrainableCodec(CodecShape(**SHAPE), free_steps=1).train()
-    sound = 0.1 * torch.randn(2, 1, RATE)
-    made, codes, commitment = codec(sound)
-    assert torch.equal(made, codec.model.decoder(codec.model.encoder(sound)))
-    assert (int(codes.max()), float(commitment), bool(codec.books[0].ready)) == (0, 0.0, False)
-    later, codes, commitment = codec(sound)
-    assert not torch.equal(made, later)
-    assert int(codes.max()) > 0
-    assert float(commitment.detach()) > 0
+    book, vectors = score.books()[3], codecs.likenesses(64)[3]
+    number = {code: n for n, code in enumerate(book.codes)}
+    one, other, far = (
+        vectors[number[code]]
+        for code in (
+            ("start", "flute", 67, 0),
+            ("start", "flute", 67, 1),
+            ("hold", "violin", 62, 0, 0),
+        )
+    )
+    assert F.cosine_similarity(one, other, 0) > 0.4 + F.cosine_similarity(one, far, 0)
+    assert vectors.std() == pytest.approx(1, rel=0.1)
+
+
+def test_a_codebook_begins_as_what_is_heard():
+    """Of two codes with sounds of opposite sign: the entries are opposite, those not met are zero."""
+    plan = CorpusPlan(2, 1.0, RATE)
+    wave = np.tile(np.sin(2 * np.pi * np.arange(64) / 64), 50)
+    stems = np.zeros((2, 4, RATE))
+    stems[0, 3], stems[1, 3] = 0.2 * wave, -0.2 * wave
+    numbers = np.full((2, 4, 50), score.RESTING, np.int16)
+    numbers[0, 3], numbers[1, 3] = 40, 41
+    rng = np.random.default_rng(0)
+    briefs = (draw_brief(rng), draw_brief(rng))
+    corpus = Corpus(plan, (np.round(stems * SCALE).astype(np.int16),), numbers, briefs)
+    entries = codecs.sounding(corpus, 8)[3]
+    assert torch.allclose(entries[40], -entries[41], atol=1e-3)
+    assert float(entries[40].abs().max()) > 1
+    assert not entries[42:].any()
+
+
+def test_a_score_needs_room_and_its_frame_rate():
+    with pytest.raises(ValueError, match="codebooks of 3072 entries"):
+        ScoreCodec(CodecShape(**SHAPE | {"entries": 1024}))
+    with pytest.raises(ValueError, match="50 frames a second"):
+        ScoreCodec(CodecShape(**SHAPE | {"ratios": (8, 4)}))
 
 
 def test_the_spectral_loss_grows_with_the_difference():
@@ -171,111 +180,118 @@ def test_si_sdr_is_the_ratio_to_the_noise_at_any_scale():
     assert float(si_sdr(5 * made, sound)) == pytest.approx(float(si_sdr(made, sound)), abs=1e-3)
 
 
-def test_what_is_exported_is_what_was_trained(tmp_path):
-    """Same codes and sound through transformers after saving and loading."""
+@torch.no_grad()
+def test_transformers_hears_and_plays_the_same(tmp_path):
+    """The residual quantizer finds in each codebook what is nearest in that one alone."""
     from transformers import EncodecModel
 
-    torch.manual_seed(0)
-    codec = TrainableCodec(CodecShape(**SHAPE)).train()
+    codec = ScoreCodec(CodecShape(**SHAPE)).eval()
     sound = torch.from_numpy(np.stack([tones(4).sound(n) for n in range(4)]))[:, None]
-    codec(sound)
-    codec.eval()
-    with torch.no_grad():
-        made, ours, _ = codec(sound)
+    codecs.level(codec.model.encoder, sound)
+    ours = torch.stack([near.argmax(-1) for near in codec.hear(sound)], 1)
+    assert len(torch.unique(ours)) > 8
     codec.export().save_pretrained(tmp_path)
     loaded = EncodecModel.from_pretrained(tmp_path).eval()
-    with torch.no_grad():
-        theirs = loaded.encode(sound).audio_codes[0]
-        again = loaded.decode(theirs[None], [None]).audio_values
-    assert ours.shape == (4, 4, 50)
+    theirs = loaded.encode(sound).audio_codes[0]
+    assert theirs.shape == (4, 4, 50)
     assert (ours == theirs).float().mean() > 0.99
-    assert (made[..., :RATE] - again[..., :RATE]).abs().mean() < 0.01 * made.abs().mean() + 1e-6
+    played = loaded.decode(ours[None], [None]).audio_values
+    assert torch.allclose(codec.play(ours), played[..., :RATE], atol=1e-5)
 
 
-# --- codec task -------------------------------------------------------------------------------
+# --- playing and hearing ----------------------------------------------------------------------
+
+
+def synth_task():
+    return SynthTask(RECIPE.synth, ScoreCodec(RECIPE.codec), tones(24), tones(8, "validation"), 0)
+
+
+def listen_task(codec):
+    return ListenTask(RECIPE.listen, codec, tones(24), tones(8, "validation"), 0)
 
 
 @pytest.fixture(scope="module")
-def codec_task():
-    return CodecTask(RECIPE.codec, tones(8), tones(4, "validation"), seed=0)
+def player():
+    """A codec that plays tones, and what it was like before and after it learned that."""
+    task = synth_task()
+    before = means(task)
+    learn(task, 25)
+    return task.codec, before, means(task)
 
 
-def test_the_codec_learns_tones(codec_task):
-    learn(codec_task, 1)
-    before = means(codec_task)
-    learn(codec_task, 6)
-    after = means(codec_task)
-    assert after["loss"] < 0.92 * before["loss"]
-    assert after["spectral"] < before["spectral"]
-    assert 0 < after["use_1"] <= 1
+def test_the_decoder_learns_to_play_its_codes(player):
+    _, before, after = player
+    assert after["spectral"] < 0.6 * before["spectral"]
+    assert after["loss"] < 0.6 * before["loss"]
 
 
-def test_crops_are_drawn_by_epoch_and_fit(codec_task):
-    one, again, other = (codec_task.batches(epoch) for epoch in (0, 0, 1))
+def test_the_encoder_learns_to_hear_and_nothing_else_changes(player):
+    codec = copy.deepcopy(player[0])
+    state = {name: value.clone() for name, value in codec.state_dict().items()}
+    task = listen_task(codec)
+    before = means(task)
+    learn(task, 25)
+    after = means(task)
+    assert after["loss"] < 0.5 * before["loss"]
+    for part in PARTS:
+        assert after[f"{part}_right"] > 0.5
+        assert after[f"{part}_use"] <= 12 / 4096
+    changed = {n for n, value in codec.state_dict().items() if not torch.equal(value, state[n])}
+    assert changed and all(name.startswith("model.encoder.") for name in changed)
+
+
+def test_stretches_are_drawn_by_epoch_and_belong_to_their_codes():
+    task = synth_task()
+    one, again, other = (task.batches(epoch) for epoch in (0, 0, 1))
     assert one == again != other
-    assert len(one) == 6
-    assert {len(batch) for batch in one} == {4}
-    for crop in [crop for batch in one for crop in batch]:
-        assert 0 <= crop.start <= 0.2 * RATE
-        assert 0 <= crop.item < 8
-    assert codec_task.validation() == codec_task.validation()
-
-
-def test_a_codec_is_the_same_after_saving(codec_task, tmp_path):
-    codec_task.save(tmp_path)
-    fresh = CodecTask(RECIPE.codec, tones(8), tones(4, "validation"), seed=0)
-    assert means(fresh)["loss"] != pytest.approx(means(codec_task)["loss"], rel=1e-3)
-    fresh.load(tmp_path)
-    assert means(fresh)["loss"] == pytest.approx(means(codec_task)["loss"], rel=1e-5)
-
-
-# --- the codec's decoder ----------------------------------------------------------------------
-
-
-def split_of(codec, items, split="train"):
-    corpus = tones(items, split)
-    sounds = np.stack([corpus.sound(n) for n in range(items)])[:, None]
-    with torch.inference_mode():
-        return Split(corpus, codec(torch.from_numpy(sounds))[1].numpy().astype(np.int16))
-
-
-def test_the_decoder_learns_on_and_the_codes_stay(codec_task):
-    learn(codec_task, 20)
-    codec = codec_task.codec.eval()
-    train, held_out = split_of(codec, 8), split_of(codec, 4, "validation")
-    before = {name: value.clone() for name, value in codec.state_dict().items()}
-    task = PolishTask(RECIPE.codec, RECIPE.polish, codec, train, held_out, seed=0)
-    assert task.batches(0) == task.batches(0) != task.batches(1)
-    found = means(task)
-    learn(task, 30)
-    assert means(task)["spectral"] < found["spectral"]
-    changed = {
-        name for name, value in codec.state_dict().items() if not torch.equal(value, before[name])
-    }
-    assert changed and all(name.startswith("model.decoder.") for name in changed)
-    codec.eval()
-    assert np.array_equal(split_of(codec, 4, "validation").codes, held_out.codes)
-
-
-def test_what_the_polish_hears_is_what_the_codes_stand_for(codec_task):
-    codec = codec_task.codec.eval()
-    split = split_of(codec, 4, "validation")
-    task = PolishTask(RECIPE.codec, RECIPE.polish, codec, split, split, seed=0)
+    assert [len(batch) for batch in one] == [4] * 6
+    assert task.validation() == task.validation()
     (stretch, *_), *_ = task.validation()
-    whole = PolishTask._latents(task, [stretch._replace(start=0)])
-    model = codec.export().eval()
-    codes = torch.from_numpy(split.codes[stretch.item][None, None, :, : whole.shape[-1]]).long()
-    theirs = model.quantizer.decode(codes[0].transpose(0, 1))
-    assert torch.allclose(whole, theirs, atol=1e-5)
-    wanted = split.corpus.sound(stretch.item)[stretch.start * 64 :][: 25 * 64]
-    assert np.array_equal(task._sounds([stretch])[0, 0].numpy(), wanted)
+    corpus = tones(8, "validation")
+    wanted = corpus.sound(stretch.item)[stretch.start * 64 :][: 25 * 64]
+    assert np.array_equal(task._stretches.sounds([stretch])[0, 0].numpy(), wanted)
+    found = task._stretches.codes([stretch])[0].numpy()
+    assert np.array_equal(found, corpus.codes[stretch.item][:, :25])
+
+
+def test_a_part_alone_is_heard_with_the_others_at_rest():
+    task = synth_task()
+    drawn = [stretch for epoch in range(10) for batch in task.batches(epoch) for stretch in batch]
+    alone = [stretch for stretch in drawn if stretch.part is not None]
+    assert len(alone) == pytest.approx(0.5 * len(drawn), abs=40)
+    assert {stretch.part for stretch in alone} == {0, 1, 2, 3}
+    stretch = alone[0]
+    codes = task._stretches.codes([stretch])[0].numpy()
+    assert (np.delete(codes, stretch.part, 0) == score.RESTING).all()
+    whole = stretch._replace(part=None)
+    assert np.array_equal(codes[stretch.part], task._stretches.codes([whole])[0, stretch.part])
+    one, all_of_it = (task._stretches.sounds([s])[0] for s in (stretch, whole))
+    assert torch.allclose(4 * one, all_of_it, atol=1e-3)
+
+
+def test_the_waveform_comes_first():
+    recipe = RECIPE.synth.model_copy(update={"waveform_epochs": 1})
+    task = SynthTask(recipe, ScoreCodec(RECIPE.codec), tones(8), tones(4, "validation"), 0)
+    for epoch, alone in ((0, True), (1, False)):
+        found = task.loss(task.batches(epoch)[0], True)
+        both = found.metrics["spectral"] + recipe.waveform_weight * found.metrics["waveform"]
+        wanted = found.metrics["waveform"] if alone else both
+        assert float(found.value) == pytest.approx(float(wanted), rel=1e-5)
+
+
+def test_a_codec_is_the_same_after_saving(player, tmp_path):
+    player[0].save(tmp_path)
+    fresh = synth_task()
+    assert means(fresh)["loss"] != pytest.approx(player[2]["loss"], rel=1e-3)
+    fresh.load(tmp_path)
+    assert means(fresh)["loss"] == pytest.approx(player[2]["loss"], rel=1e-5)
 
 
 # --- the text encoder -------------------------------------------------------------------------
 
 
 def words_task(seed=0):
-    built = models.build(RECIPE, TrainableCodec(CodecShape(**SHAPE)).export(), words())
+    built = models.build(RECIPE, codecs.build(RECIPE.codec), words())
     recipe = WordsRecipe(steps_per_epoch=10, schedule=SCHEDULE | {"batch_size": 16})
     train, held_out = pieces(64).briefs, pieces(16, 1).briefs
     return WordsTask(recipe, built.text_encoder, words(), train, held_out, seed)
@@ -301,7 +317,7 @@ def test_the_text_encoder_learns_what_captions_say(tmp_path):
 # --- language model ---------------------------------------------------------------------------
 
 
-def pieces(count, seed=0):
+def pieces(count, seed=0, spread=4):
     """Codes that follow from the style: pieces of one style are alike."""
     rng = np.random.default_rng(seed)
     briefs = []
@@ -309,9 +325,10 @@ def pieces(count, seed=0):
         brief = draw_brief(rng)
         if brief.style in ("jazz", "house"):
             briefs.append(brief)
-    rows = [np.full((4, 50), 3 if brief.style == "jazz" else 20) for brief in briefs]
-    noise = rng.integers(0, 4, (count, 4, 50))
-    return Pieces((np.stack(rows) + noise).astype(np.int16), briefs)
+    rows = [np.full((4, 50), 3 if brief.style == "jazz" else 700) for brief in briefs]
+    noise = rng.integers(0, spread, (count, 4, 50))
+    codes = (np.stack(rows) + noise).astype(np.int16)
+    return Corpus(CorpusPlan(count, 1.0, RATE), (), codes, tuple(briefs))
 
 
 @functools.cache
@@ -320,29 +337,27 @@ def words():
     return learn_tokenizer((caption(b, rng) for b in pieces(8).briefs * 20), 128)
 
 
-def music_task(seed=0, **changes):
+def music_task(seed=0, count=16, spread=4, **changes):
     torch.manual_seed(seed)
     recipe = RECIPE.model_copy(
         update={"seed": seed, "music": RECIPE.music.model_copy(update=changes)}
     )
-    built = models.build(recipe, TrainableCodec(CodecShape(**SHAPE)).export(), words())
-    return MusicTask(recipe.music, built, words(), pieces(16), pieces(6, 1), seed)
+    built = models.build(recipe, codecs.build(RECIPE.codec), words())
+    return MusicTask(
+        recipe.music, built, words(), pieces(count, 0, spread), pieces(6, 1, spread), seed
+    )
 
 
-def test_a_fresh_model_knows_what_the_codec_knows_of_its_codes():
-    codec = TrainableCodec(CodecShape(**SHAPE))
-    for number, book in enumerate(codec.books):
-        torch.nn.init.normal_(book.embed, std=0.5**number)
-    built = models.build(RECIPE, codec.export(), words())
+def test_a_fresh_model_knows_which_codes_are_alike():
+    built = models.build(RECIPE, codecs.build(RECIPE.codec), words())
     for book, embedding, head in zip(
-        codec.books, built.decoder.model.decoder.embed_tokens, built.decoder.lm_heads, strict=True
+        score.books(), built.decoder.model.decoder.embed_tokens, built.decoder.lm_heads, strict=True
     ):
-        ours = embedding.weight[: len(book.embed)].detach()
-        angles, theirs = ours @ ours.T, book.embed @ book.embed.T
-        assert torch.allclose(angles / angles.norm(), theirs / theirs.norm(), atol=1e-5)
-        assert torch.allclose(head.weight / head.weight.norm(), ours / ours.norm(), atol=1e-6)
-    first = built.decoder.model.decoder.embed_tokens[0].weight[: len(book.embed)].detach()
-    assert first.square().mean().sqrt() == pytest.approx(1, rel=1e-3)
+        ours, said = embedding.weight[: len(book)].detach(), head.weight[: len(book)].detach()
+        assert float(ours.square().mean().sqrt()) == pytest.approx(1, rel=0.1)
+        assert torch.allclose(said / said.norm(), ours / ours.norm(), atol=1e-6)
+        alike = F.cosine_similarity(ours[40], ours[41], 0)  # one thing at two ages
+        assert alike > 0.3
 
 
 def test_the_loss_is_the_librarys():
@@ -373,8 +388,8 @@ def test_codebooks_weigh_what_the_recipe_says():
 
 def test_it_learns_from_the_caption():
     """One frame, so that nothing but the caption says which style it is."""
-    task = music_task(3, ema_decay=0.9, crop_s=0.02, conditioning_dropout=0.0)
-    learn(task, 40, 3e-3)
+    task = music_task(3, 64, 1, ema_decay=0.9, crop_s=0.02, conditioning_dropout=0.0)
+    learn(task, 12)
     for take in task.validation()[0]:
         style = pieces(6, 1).briefs[take.item].style
         found = {}
@@ -393,35 +408,16 @@ def test_some_batches_are_short_and_none_of_the_held_out():
     assert {tuple(found) for found in lengths} == {(25,), (50,)}  # one length in each batch
     assert 0.3 < lengths.count({25}) / len(lengths) < 0.7
     short = next(batch for batch in drawn if batch[0].frames == 25)
-    assert all(0 <= take.start <= 25 for take in short)
     assert np.isfinite(float(task.loss(short, True).value.detach()))
     assert {take.frames for batch in task.validation() for take in batch} == {50}
 
 
-def test_recall_takes_some_pieces_of_each_style_from_their_start():
-    some = pieces(16).of_each_style(2)
-    assert sorted(brief.style for brief in some.briefs) == ["house", "house", "jazz", "jazz"]
-    assert some.codes.shape == (4, 4, 50)
-    first = next(n for n, brief in enumerate(pieces(16).briefs) if brief.style == "jazz")
-    assert np.array_equal(some.codes[[b.style for b in some.briefs].index("jazz")],
-                          pieces(16).codes[first])  # fmt: skip
-    built = models.build(RECIPE, TrainableCodec(CodecShape(**SHAPE)).export(), words())
-    recipe = RECIPE.music.model_copy(update={"short_share": 1.0, "short_crop_s": 0.5})
-    task = MusicTask(recipe, built, words(), some, some, 0, from_start=True)
-    drawn = [take for epoch in range(5) for batch in task.batches(epoch) for take in batch]
-    assert {(take.start, take.frames) for take in drawn} == {(0, 25)}
-
-
-def test_a_training_may_begin_where_another_ended(tmp_path):
-    first = music_task(ema_decay=0.9)
-    learn(first, 3)
-    first.save(tmp_path)
-    second = music_task(ema_decay=0.9)
-    second.begin_with(tmp_path)
-    assert means(second) == pytest.approx(means(first), rel=1e-5)
-    with torch.no_grad():
-        for name, parameter in second._learned.items():
-            assert torch.equal(parameter, first._average[name])
+def test_openings_are_many_and_short():
+    task = music_task(opening_s=0.1, opening_size=7, opening_batches=3)
+    drawn = [{(len(batch), take.frames) for take in batch} for batch in task.batches(0)]
+    assert drawn.count({(7, 5)}) == 3
+    assert drawn.count({(4, 50)}) == 4
+    assert drawn != sorted(drawn, key=str)  # among the others
 
 
 def test_every_piece_is_met_once_an_epoch_with_new_captions():
@@ -544,13 +540,15 @@ def test_the_studio_plays_it(made):
     assert codes.decode_codes(loaded, torch.from_numpy(found[0][0])).shape == (1, 40 * 64)
 
 
+@torch.no_grad()
 def test_the_saved_codec_is_the_trained_one(made):
     loaded = checkpoint.load(made.folder / "model")
-    wanted = np.load(made.folder / "codes" / "validation" / "shard-00000.npy")
-    assert wanted.shape == (4, 4, 50)
-    for row, n in zip(wanted, range(4), strict=True):
-        found = codes.encode_audio(loaded, tones(4, "validation").sound(n), RATE).numpy()
-        assert (found == row).mean() > 0.8  # fp16 weights move a few
+    codec = made.codec()
+    for n in range(4):
+        sound = torch.from_numpy(tones(4, "validation").sound(n))[None, None]
+        ours = torch.stack([near.argmax(-1) for near in codec.hear(sound)], 1)[0].numpy()
+        found = codes.encode_audio(loaded, sound[0, 0].numpy(), RATE).numpy()
+        assert (found == ours).mean() > 0.8  # fp16 weights move a few
 
 
 def test_the_saved_tokenizer_is_the_one_that_was_trained_with(made):
@@ -563,7 +561,7 @@ def test_the_saved_tokenizer_is_the_one_that_was_trained_with(made):
 
 
 def test_curves_are_written(made):
-    for stage in ("codec", "polish", "words", "music", "recall"):
+    for stage in ("synth", "listen", "words", "music"):
         lines = read_metrics(made.folder / stage)
         validated = [line for line in lines if line["split"] == "validation"]
         assert len(validated) == 2
@@ -572,13 +570,11 @@ def test_curves_are_written(made):
 
 def test_running_again_leaves_what_is_there(made, monkeypatch):
     monkeypatch.setenv("STUDIO_DEVICE", "cpu")
-    codes_file = made.folder / "codes" / "train" / "shard-00000.npy"
-    stamp, steps = codes_file.stat().st_mtime_ns, len(read_metrics(made.folder / "music"))
-    assert made.run(TRAINED[:5]) is State.DONE
-    assert codes_file.stat().st_mtime_ns == stamp
-    assert len(read_metrics(made.folder / "music")) == steps
+    steps = [len(read_metrics(made.folder / stage)) for stage in ("synth", "music")]
+    assert made.run(TRAINED[:4]) is State.DONE
+    assert [len(read_metrics(made.folder / stage)) for stage in ("synth", "music")] == steps
 
 
 def test_stages_out_of_order_say_what_is_missing(tmp_path):
-    with pytest.raises(StudioError, match=r"train it first \(--stages codec\)"):
+    with pytest.raises(StudioError, match=r"train it first \(--stages listen\)"):
         Pipeline(RECIPE, tmp_path).codec()

@@ -1,26 +1,34 @@
-"""The codec recipe: an EnCodec from scratch, small enough to train on a laptop.
+"""The codec of the recipe: an EnCodec whose codebooks are the parts of a score.
 
-The encoder and decoder are ``transformers.EncodecModel``'s own, so what is saved loads by
-``from_pretrained``. Only the quantizer is replaced while training: residual vector quantisation
-with codebooks that follow a moving average of what they are used for, and codes that die are set
-anew (Défossez et al. 2022, https://arxiv.org/abs/2210.13438, section 3.2).
+Encoder and decoder are ``transformers.EncodecModel``'s own, and so is the residual quantizer, so what is
+saved loads by ``from_pretrained``. Each codebook has some of the dimensions to itself and is zero in all
+others: the nearest entry of one depends on nothing that the others say, the sum of the entries is one
+beside the other, and each can stand for one part (``score``).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engines.base import Params
+from training.recipes import composer, score
+from training.recipes.corpus import Corpus
 
 # window lengths of the spectral losses, in samples
 WINDOWS = (128, 256, 512, 1024, 2048)
 MELS = 64
 WEIGHTS = "codec.safetensors"
+PACE = (
+    16.0  # how much faster than everything else codebooks learn: an entry is seen now and then only
+)
+SOUNDING = 2048  # pieces from which entries learn what they sound like
+FAR = 100.0  # each element of an entry that stands for nothing
 
 
 class CodecShape(Params):
@@ -29,18 +37,24 @@ class CodecShape(Params):
     sample_rate: int = 16000
     ratios: tuple[int, ...] = (5, 4, 4, 4)
     filters: int = 16
-    dimension: int = 64
-    lstm_layers: int = 1
-    codebooks: int = 4
-    entries: int = 1024
+    dimension: int = 192
+    lstm_layers: int = 2
+    entries: int = 4096
+
+    @property
+    def codebooks(self) -> int:
+        """One for each part."""
+        return len(score.PARTS)
+
+    @property
+    def hop(self) -> int:
+        """Samples of a frame."""
+        return int(np.prod(self.ratios))
 
     @property
     def frame_rate(self) -> float:
         """Frames a second."""
-        hop = 1
-        for ratio in self.ratios:
-            hop *= ratio
-        return self.sample_rate / hop
+        return self.sample_rate / self.hop
 
 
 def build(shape: CodecShape) -> Any:
@@ -72,146 +86,70 @@ def build(shape: CodecShape) -> Any:
 
 
 @torch.no_grad()
-def level(model: Any, samples: Tensor) -> None:
-    """Scale each convolution of a fresh ``EncodecModel`` so that what it says of ``samples (B, 1, L)``
-    has the standard deviation 1, and what the model says that of the samples.
+def level(part: Any, inputs: Tensor, deviation: float = 1.0) -> None:
+    """Scale each convolution of a fresh encoder or decoder so that what it says of ``inputs (B, C, L)``
+    has the standard deviation 1, and the last one ``deviation``.
 
     After Mishkin & Matas 2015, https://arxiv.org/abs/1511.06422. With the usual start a sound fades
     to a thousandth on its way through the layers, and for a long time nothing but the mean is learnt.
     """
     layers: list[Any] = [
-        layer
-        for part in (model.encoder, model.decoder)
-        for layer in part.modules()
-        if isinstance(layer, nn.Conv1d | nn.ConvTranspose1d)
+        layer for layer in part.modules() if isinstance(layer, nn.Conv1d | nn.ConvTranspose1d)
     ]
     last = layers[-1]
 
     def scale(layer: Any, _: Any, said: Tensor) -> Tensor:
-        wanted = samples.std() if layer is last else said.new_ones(())
-        factor = wanted / said.std().clamp(min=1e-8)
+        factor = (deviation if layer is last else 1.0) / said.std().clamp(min=1e-8)
         layer.parametrizations.weight.original0.mul_(factor)
         return said * factor
 
     for layer in layers:
         layer.bias.zero_()
     hooks = [layer.register_forward_hook(scale) for layer in layers]
-    model.decoder(model.encoder(samples))
+    part(inputs)
     for hook in hooks:
         hook.remove()
 
 
-class Codebook(nn.Module):
-    """One codebook: ``entries`` vectors of ``dimension``, moved by what falls to them.
+class ScoreCodec(nn.Module):
+    """An ``EncodecModel`` and its codebooks, ``(entries, dimension / K)`` each, which ``export`` puts into
+    the model's quantizer.
 
-    An entry that gets less than ``dead`` of an equal share is set anew.
+    Given a ``corpus``, an entry begins as what is heard with it.
     """
 
-    embed: Tensor
-    used: Tensor
-    total: Tensor
-    ready: Tensor
-
-    def __init__(self, entries: int, dimension: int, decay: float = 0.99, dead: float = 0.1):
+    def __init__(self, shape: CodecShape, corpus: Corpus | None = None, seed: int = 0):
         super().__init__()
-        self.decay, self.dead = decay, dead
-        self.register_buffer("embed", torch.zeros(entries, dimension))
-        self.register_buffer("used", torch.ones(entries))
-        self.register_buffer("total", torch.zeros(entries, dimension))
-        self.register_buffer("ready", torch.tensor(False))
-
-    def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Nearest entries of ``vectors (N, D)``: codes ``(N,)`` and the entries ``(N, D)``."""
-        if self.training and not self.ready:
-            self._start(vectors)
-        distance = self.embed.square().sum(1) - 2 * vectors @ self.embed.T
-        codes = distance.argmin(1)
-        if self.training:
-            self._follow(vectors, codes)
-        return codes, self.embed[codes]
-
-    @torch.no_grad()
-    def _start(self, vectors: Tensor) -> None:
-        share = len(vectors) / len(self.embed)
-        self.embed.copy_(_pick(vectors, len(self.embed)))
-        self.total.copy_(self.embed * share)
-        self.used.fill_(share)
-        self.ready.fill_(True)
-
-    @torch.no_grad()
-    def _follow(self, vectors: Tensor, codes: Tensor) -> None:
-        hits = torch.bincount(codes, minlength=len(self.embed)).to(vectors.dtype)
-        sums = torch.zeros_like(self.total).index_add_(0, codes, vectors.detach())
-        self.used.lerp_(hits, 1 - self.decay)
-        self.total.lerp_(sums, 1 - self.decay)
-        self.embed.copy_(self.total / self.used.clamp(min=1e-5)[:, None])
-        share = len(vectors) / len(self.embed)
-        dead = self.used < self.dead * share
-        if dead.any():
-            fresh = _pick(vectors, int(dead.sum()))
-            self.embed[dead] = fresh
-            self.total[dead] = fresh * share
-            self.used[dead] = share
-
-
-def _pick(vectors: Tensor, count: int) -> Tensor:
-    chosen = torch.randint(len(vectors), (count,), device=vectors.device)
-    return vectors.detach()[chosen] + 1e-4 * torch.randn(
-        count, vectors.shape[1], device=vectors.device
-    )
-
-
-class TrainableCodec(nn.Module):
-    """An ``EncodecModel`` with a quantizer that learns. ``export`` puts the codebooks back.
-
-    In the first ``free_steps`` of training, and for a ``free_share`` of the items after that, the
-    decoder hears the latents as they are (after Défossez et al. 2024, https://arxiv.org/abs/2410.00037,
-    section 3.3.1): an encoder that has nothing to say yet would otherwise settle on one entry.
-    """
-
-    steps: Tensor
-
-    def __init__(self, shape: CodecShape, free_steps: int = 0, free_share: float = 0.0):
-        super().__init__()
-        self.shape, self.free_steps, self.free_share = shape, free_steps, free_share
-        self.register_buffer("steps", torch.tensor(0))
-        self.model = build(shape)
-        self.books = nn.ModuleList(
-            Codebook(shape.entries, shape.dimension) for _ in range(shape.codebooks)
+        score.require(shape.entries, shape.frame_rate)
+        torch.manual_seed(seed)
+        self.shape, self.model = shape, build(shape)
+        width = shape.dimension // shape.codebooks
+        self.tables = nn.ParameterList(
+            F.pad(vectors, (0, 0, 0, shape.entries - len(vectors)), value=FAR) / PACE
+            for vectors in (sounding(corpus, width) if corpus else likenesses(width))
         )
 
-    def forward(self, samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Reconstruct ``samples (B, 1, L)``: ``(B, 1, L)``, codes ``(B, K, T)``, commitment loss."""
-        latents = self.model.encoder(samples)
-        batch, dimension, frames = latents.shape
-        free = self.training and int(self.steps) < self.free_steps
-        self.steps += int(self.training)
-        if free:
-            none = torch.zeros(batch, len(self.books), frames, dtype=torch.long)
-            return self.model.decoder(latents), none, latents.new_zeros(())
-        residual = latents.transpose(1, 2).reshape(-1, dimension)
-        quantised, codes = torch.zeros_like(residual), []
-        commitment = residual.new_zeros(())
-        for book in self.books:
-            found, entries = book(residual.float())
-            commitment = commitment + F.mse_loss(residual, entries)
-            quantised = quantised + entries
-            residual = residual - entries
-            codes.append(found.view(batch, frames))
-        quantised = quantised.view(batch, frames, dimension).transpose(1, 2)
-        apart = (quantised - latents).detach()  # straight through
-        if self.training and self.free_share:
-            apart = apart * (torch.rand(batch, 1, 1, device=apart.device) >= self.free_share)
-        passed = latents + apart
-        return self.model.decoder(passed), torch.stack(codes, 1), commitment / len(self.books)
+    def books(self) -> list[Tensor]:
+        """The codebooks."""
+        return [table * PACE for table in self.tables]
 
     def latents(self, codes: Tensor) -> Tensor:
         """What ``codes (B, K, T)`` stand for, ``(B, D, T)``."""
-        entries = [
-            F.embedding(codes[:, k], cast(Codebook, book).embed)
-            for k, book in enumerate(self.books)
+        entries = [F.embedding(codes[:, k], table) for k, table in enumerate(self.tables)]
+        return PACE * torch.cat(entries, -1).transpose(1, 2)
+
+    def play(self, codes: Tensor) -> Tensor:
+        """The sound of ``codes (B, K, T)``, ``(B, 1, T * hop)``."""
+        return self.model.decoder(self.latents(codes))[..., : codes.shape[-1] * self.shape.hop]
+
+    def hear(self, samples: Tensor) -> list[Tensor]:
+        """For each codebook how near its entries are to ``samples (B, 1, L)``: minus half the squared
+        distance, ``(B, T, entries)``, the greatest of which the quantizer takes."""
+        said = self.model.encoder(samples).transpose(1, 2).chunk(len(self.tables), -1)
+        return [
+            part @ table.T - table.square().sum(1) / 2 - part.square().sum(-1, keepdim=True) / 2
+            for part, table in zip(said, self.books(), strict=True)
         ]
-        return torch.stack(entries).sum(0).transpose(1, 2)
 
     def save(self, folder: Path) -> None:
         """All weights and codebooks, as a file in ``folder``."""
@@ -223,14 +161,55 @@ class TrainableCodec(nn.Module):
         """What ``save`` wrote."""
         from safetensors.torch import load_model
 
-        load_model(self, str(folder / WEIGHTS), device=str(self.steps.device))
+        load_model(self, str(folder / WEIGHTS), device=str(self.tables[0].device))
 
+    @torch.no_grad()
     def export(self) -> Any:
-        """The ``EncodecModel`` with the learnt codebooks, ready to save."""
-        layers = self.model.quantizer.layers
-        for layer, book in zip(layers, self.books, strict=False):
-            layer.codebook.embed.copy_(book.embed)
+        """The ``EncodecModel`` with the codebooks, ready to save."""
+        width = self.shape.dimension // len(self.tables)
+        for k, table in enumerate(self.books()):
+            book = self.model.quantizer.layers[k].codebook
+            book.embed.zero_()
+            book.embed[:, k * width : (k + 1) * width] = table
+            book.embed_avg.copy_(book.embed)
         return self.model
+
+
+def likenesses(width: int) -> list[Tensor]:
+    """Vectors ``(entries, width)`` for the codes of each book: those that say the same in some respect are
+    alike in it. Each element is of standard deviation 1."""
+    found = []
+    for book in score.books():
+        drawn: dict[score.Atom, Tensor] = {}
+        vectors = []
+        for code in book.codes:
+            parts = [drawn.setdefault(atom, torch.randn(width)) for atom in score.atoms(code)]
+            vectors.append(torch.stack(parts).sum(0) / len(parts) ** 0.5)
+        found.append(torch.stack(vectors))
+    return found
+
+
+def sounding(corpus: Corpus, width: int, pieces: int = SOUNDING) -> list[Tensor]:
+    """Vectors ``(entries, width)`` of the codes of each book: what is heard with a code when its part is
+    alone, in the mean over some pieces, by its ``width`` first principal components. Each element is of
+    standard deviation 1 in the mean; codes that are not met are zero."""
+    hop = corpus.plan.sample_rate // composer.FRAME_RATE
+    found = []
+    for part, book in enumerate(score.books()):
+        total, count = np.zeros((len(book), hop)), np.zeros(len(book))
+        for item in range(min(pieces, len(corpus))):
+            codes = corpus.codes[item, part]
+            frames = corpus.sound(item, part=part)[: len(codes) * hop].reshape(len(codes), hop)
+            order = np.argsort(codes, kind="stable")
+            met, first, often = np.unique(codes[order], return_index=True, return_counts=True)
+            total[met] += np.add.reduceat(frames[order], first)
+            count[met] += often
+        means = total / np.maximum(count, 1)[:, None]
+        spread = np.linalg.eigh(means.T @ means)
+        vectors = torch.from_numpy(means @ spread.eigenvectors[:, ::-1][:, :width]).float()
+        vectors = F.pad(vectors, (0, width - vectors.shape[1]))
+        found.append(vectors / vectors.std().clamp(min=1e-8))
+    return found
 
 
 class SpectralLoss(nn.Module):
@@ -277,3 +256,14 @@ def perplexity(codes: Tensor, entries: int) -> list[float]:
         share = share[share > 0] / share.sum()
         found.append(float(torch.exp(-(share * share.log()).sum())))
     return found
+
+
+def si_sdr(made: Tensor, wanted: Tensor) -> Tensor:
+    """Scale-invariant signal-to-distortion ratio in dB over the last dimension (Le Roux et al. 2019,
+    arXiv:1811.02508)."""
+    made = made - made.mean(-1, keepdim=True)
+    wanted = wanted - wanted.mean(-1, keepdim=True)
+    energy = wanted.square().sum(-1, keepdim=True).clamp(min=1e-8)
+    target = (made * wanted).sum(-1, keepdim=True) / energy * wanted
+    rest = (made - target).square().sum(-1).clamp(min=1e-8)
+    return 10 * torch.log10(target.square().sum(-1).clamp(min=1e-8) / rest)

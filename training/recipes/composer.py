@@ -2,6 +2,10 @@
 
 Everything random comes from one generator, so a brief and a seed give the same notes. What a style
 is made of (patterns, progressions, instruments) stands in ``configs/composer.json``.
+
+Time is counted in frames of 20 ms, those of the codec, and a beat is a whole number of them: the tempo is
+at most 3 % off, and what is played twice sounds the same twice. There are four parts, and each plays one
+note or stroke of drums at a time; chords are broken.
 """
 
 from __future__ import annotations
@@ -10,19 +14,30 @@ import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from training.recipes.theory import Chord, Key, chord, into, nearest, voicing
+from training.recipes.theory import Chord, Key, chord, into, nearest
 
 KNOWLEDGE = Path(__file__).parents[2] / "configs" / "composer.json"
+FRAME_RATE = 50  # frames a second
+TUNING = 0.31  # half tones above 440 Hz, where the fewest frames hold a whole number of periods
+TOLERANCE = 0.1  # half tones
 STEPS = 16  # of one bar
 BARS = 4  # of one section
-CHORDAL = {"acoustic-piano", "electric-piano", "organ", "clavinet", "celesta", "acoustic-guitar",
-           "electric-guitar-clean", "electric-guitar-distorted", "harp", "kalimba", "digital-synth",
-           "fm-synth", "poly-synth"}  # fmt: skip
+PARTS = DRUMS, LOW, HARMONY, LEAD = ("drums", "bass", "harmony", "lead")
+RANGES = {LOW: (28, 56), HARMONY: (51, 70), LEAD: (55, 80)}  # MIDI pitches, the last is left out
+CENTRE = 60  # of chords
+ORDERS = ("135", "153", "1535", "1353", "1315")  # of the notes of a broken chord
+LOUD = 84  # the usual velocity
+STROKES = {"X": 14, "x": 2, "o": -24}  # velocities above that, by sign of a pattern
+FILLS = ("snare", "tom", "kick")
+SHORTEST = 3  # frames
+
+Stroke = tuple[tuple[int, int], ...]  # pitches and velocities of drums that are hit together
 
 
 @functools.cache
@@ -48,20 +63,20 @@ class Brief:
 
 @dataclass(frozen=True)
 class Note:
-    """One note: seconds from the start, MIDI pitch and velocity."""
+    """One note: frames from the start, MIDI pitch and velocity."""
 
-    start_s: float
-    duration_s: float
+    start: int
+    frames: int
     pitch: int
     velocity: int
 
 
 @dataclass
 class Track:
-    """The notes of one instrument; ``instrument`` is a name of the prompt vocabulary."""
+    """The notes of one instrument, a name of the prompt vocabulary, in one of the four parts."""
 
     instrument: str
-    role: str
+    part: str
     notes: list[Note] = field(default_factory=list)
 
 
@@ -72,7 +87,6 @@ class Piece:
     brief: Brief
     duration_s: float
     tracks: tuple[Track, ...]
-    effects: tuple[str, ...] = ()
 
 
 def draw_brief(rng: np.random.Generator) -> Brief:
@@ -88,16 +102,11 @@ def draw_brief(rng: np.random.Generator) -> Brief:
     minor = rng.random() < bias["minor"]
     names = _key_names(minor)
     solo = rng.random() < (0.3 if not facts["drums"] else 0.12)
-    melodic = [n for n, p in known["programs"].items() if "program" in p and "role" not in p]
-    lead = [_one(rng, facts["lead"]) if rng.random() < 0.75 else _one(rng, melodic)]
+    lead = [_one(rng, facts["lead"] if rng.random() < 0.75 else players(LEAD))]
     if not solo and rng.random() < 0.25:
         lead.append(_one(rng, facts["lead"]))
-    support = [_one(rng, facts["harmony"]), _one(rng, facts["low"])]
-    if rng.random() < 0.12:
-        support.append(_one(rng, ("vinyl-noise", "tape-saturation", "ambient-noise", "breath-fx")))
-    elif rng.random() < 0.25:
-        support.append(_one(rng, ("arpeggiator-synth", "choir", "acoustic-strings-ensemble",
-                                  "vocal-pad", "taiko-drums", "analog-synth-pad")))  # fmt: skip
+    harmony = facts["harmony"] if rng.random() < 0.8 else known["colours"]
+    support = [_one(rng, harmony), _one(rng, facts["low"])]
     return Brief(
         style=style,
         mood=mood,
@@ -134,6 +143,71 @@ def _one(
     return options[int(rng.choice(len(options), p=weights))]
 
 
+@functools.cache
+def players(part: str) -> tuple[str, ...]:
+    """The instruments that a part may have."""
+    known = knowledge()
+    named = {name for style in known["styles"].values() for name in style[_LISTS[part]]}
+    return tuple(sorted(named | set(known["colours"] if part == HARMONY else ())))
+
+
+def strokes() -> tuple[tuple[str, Stroke], ...]:
+    """Every kit with every stroke, pitches and velocities, that it may have."""
+    found: set[tuple[str, Stroke]] = set()
+    for style in knowledge()["styles"].values():
+        kit, keys = style["kit"], drum_keys(style["kit"])
+        for drum in FILLS if style["drums"] else ():
+            found.add((kit, ((keys.get(drum, keys["kick"]), LOUD + STROKES["x"]),)))
+        for groove in style["drums"]:
+            for opens in (False, True):
+                at: dict[int, list[tuple[int, int]]] = {}
+                for drum, pattern in _groove(groove, opens).items():
+                    for step, _, sign in _hits(pattern):
+                        if drum in keys:
+                            at.setdefault(step, []).append((keys[drum], LOUD + STROKES[sign]))
+                found |= {(kit, tuple(sorted(hits))) for hits in at.values()}
+    return tuple(sorted(found))
+
+
+_LISTS = {LOW: "low", HARMONY: "harmony", LEAD: "lead"}
+
+
+def reach(name: str, part: str) -> tuple[int, int]:
+    """The lowest and the highest pitch of an instrument in a part."""
+    facts, (low, end) = knowledge()["programs"][name], RANGES[part]
+    return max(facts["low"], low), min(facts["high"], end - 1)
+
+
+@functools.cache
+def loop(pitch: int) -> tuple[int, float]:
+    """The frequency of a MIDI pitch in Hz, moved by at most ``TOLERANCE`` so that few frames hold a whole
+    number of periods, and how many frames: a held tone is the same again after that."""
+    wanted = 440 * 2 ** ((pitch - 69 + TUNING) / 12)
+    for frames in count(1):
+        step = FRAME_RATE / frames
+        hertz = max(round(wanted / step), 1) * step
+        if abs(12 * np.log2(hertz / wanted)) <= TOLERANCE:
+            return frames, hertz
+    raise AssertionError
+
+
+def decays(name: str) -> bool:
+    """Whether a tone of this instrument fades while it is held."""
+    return bool(knowledge()["programs"][name].get("decays"))
+
+
+def drum_keys(kit: str) -> dict[str, int]:
+    """The pitches of the drums that a kit has."""
+    found: dict[str, int] = knowledge()["programs"][kit].get("keys") or knowledge()["drum_keys"]
+    return found
+
+
+def _groove(groove: dict[str, str], opens: bool) -> dict[str, str]:
+    return (
+        groove | {"crash": "X" + groove.get("crash", "").ljust(STEPS, ".")[1:]} if opens else groove
+    )
+
+
 def compose(brief: Brief, duration_s: float, rng: np.random.Generator) -> Piece:
     """Write a piece of at least ``duration_s`` seconds; notes past the end are left out."""
     return _Composer(brief, duration_s, rng).write()
@@ -149,10 +223,10 @@ class _Composer:
         self.mood, self.energy = known["moods"][brief.mood], known["energies"][brief.energy]
         self.programs = known["programs"]
         self.key = Key.parse(brief.key)
-        self.step_s = 60 / brief.tempo / 4
-        self.bars = int(np.ceil(duration_s / (self.step_s * STEPS)))
+        self.beat = round(60 * FRAME_RATE / brief.tempo)
+        self.frames = round(duration_s * FRAME_RATE)
+        self.bars = -(-self.frames // (self.beat * STEPS // 4))
         self.density = self.mood["density"] * self.energy["density"]
-        self.loud = 82 + self.mood["velocity"] * 0.7 + self.energy["velocity"]
         self.chords = self._harmony()
         self.tracks: list[Track] = []
 
@@ -164,36 +238,32 @@ class _Composer:
         for index, name in enumerate(brief.lead):
             self._lead(name, index)
         if brief.solo:
-            if brief.lead[0] in CHORDAL:
-                self._accompany(brief.lead[0], "accompaniment", around=52)
+            if brief.lead[0] in players(HARMONY):
+                self._accompany(brief.lead[0])
         else:
             self._support()
         if brief.drums:
             self._drums()
-        effects = tuple(
-            self.programs[n]["effect"] for n in brief.support if "effect" in self.programs[n]
-        )
         tracks = tuple(track for track in self.tracks if track.notes)
-        return Piece(brief, self.duration_s, tracks, effects)
+        return Piece(brief, self.duration_s, tracks)
 
     def _support(self) -> None:
-        for name in self.brief.support:
-            facts = self.programs[name]
-            role = facts.get("role", "")
-            if "program" not in facts:
-                continue
-            if role == "bass" or (name in self.style["low"] and name not in self.style["harmony"]):
-                self._bass(name)
-            elif role == "pad":
-                self._strike(name, "pad", "x---------------", around=62, level=-16)
-            elif role == "arp":
-                self._arpeggio(name, "1358135813581358", around=67, level=-14)
-            elif role == "beat":
-                self._beat(name)
-            elif role == "texture":
-                self._texture(name)
+        """One instrument for the harmony and one for the bass, the first of each that is asked for."""
+        low = [name for name in self.brief.support if self._is_low(name)]
+        high = [name for name in players(HARMONY) if name in self.brief.support and name not in low]
+        for name in low[:1]:
+            self._bass(name)
+        for name in high[:1]:
+            role = self.programs[name].get("role", "")
+            if role == "pad":
+                self._strike(name, "x---------------")
             else:
-                self._accompany(name, "harmony", around=60)
+                self._accompany(name)
+
+    def _is_low(self, name: str) -> bool:
+        return name in players(LOW) and (
+            self.programs[name].get("role") == "bass" or name not in self.style["harmony"]
+        )
 
     # harmony
 
@@ -212,86 +282,63 @@ class _Composer:
     def _bass(self, name: str) -> None:
         pattern = _one(self.rng, self.style["bass"])
         other = _one(self.rng, self.style["bass"])
-        low, high = self.programs[name]["low"], self.programs[name]["high"]
-        track = self._track(name, "bass")
+        low, high = reach(name, LOW)
+        track = self._track(name, LOW)
         for bar in range(self.bars):
             notes, following = self.chords[bar], self.chords[bar + 1]
             root = into(nearest(notes.root, 38), low, high)
             chosen = other if bar % BARS == BARS - 1 else pattern
             for step, length, sign in _hits(chosen):
                 pitch = root + notes.step(sign) if sign != "a" else _approach(root, following.root)
-                self._note(track, bar, step, length, into(pitch, low, high), 2, legato=0.9)
+                self._note(track, bar, step, length * 0.9, into(pitch, low, high), 2)
 
-    def _accompany(self, name: str, role: str, around: int) -> None:
-        """Chords or broken chords, as the style has them and the instrument can."""
+    def _accompany(self, name: str) -> None:
+        """Chords or broken chords, as the style has them."""
         arps = self.style["arp"]
         if arps and (self.brief.solo or not self.style["comp"] or self.rng.random() < 0.45):
-            self._arpeggio(name, _one(self.rng, arps), around, level=-10, role=role)
+            self._arpeggio(name, _one(self.rng, arps))
         else:
-            self._strike(name, role, _one(self.rng, self.style["comp"]), around, level=-10)
+            self._strike(name, _one(self.rng, self.style["comp"]))
 
-    def _strike(self, name: str, role: str, pattern: str, around: int, level: int) -> None:
-        track = self._track(name, role)
-        before: tuple[int, ...] = ()
-        facts = self.programs[name]
+    def _strike(self, name: str, pattern: str) -> None:
+        """Broken chords in the rhythm that would strike them."""
+        track, order = self._track(name, HARMONY), _one(self.rng, ORDERS)
         for bar in range(self.bars):
-            pitches = voicing(self.chords[bar], before, around)
-            before = pitches
-            pitches = tuple(into(pitch, facts["low"], facts["high"]) for pitch in pitches)
-            for step, length, sign in _hits(pattern):
-                struck = pitches[1:] if sign == "u" else pitches
-                for pitch in struck:
-                    self._note(track, bar, step, length, pitch, level, legato=self.mood["legato"])
+            for number, (step, length, sign) in enumerate(_hits(pattern)):
+                tone = order[number % len(order)] if sign == "x" else "35"[number % 2]
+                pitch = self._tone(name, bar, tone)
+                self._note(track, bar, step, length * self.mood["legato"], pitch, -10)
 
-    def _arpeggio(
-        self, name: str, pattern: str, around: int, level: int, role: str = "arpeggio"
-    ) -> None:
-        track = self._track(name, role)
-        facts = self.programs[name]
-        for bar in range(self.bars):
-            notes = self.chords[bar]
-            root = nearest(notes.root, around - 5)
-            for step, _, sign in _hits(pattern):
-                pitch = into(root + notes.step(sign), facts["low"], facts["high"])
-                self._note(track, bar, step, 2.5, pitch, level, legato=1.0)
+    def _tone(self, name: str, bar: int, tone: str) -> int:
+        notes, (low, high) = self.chords[bar], reach(name, HARMONY)
+        return into(nearest(notes.root, CENTRE - 5) + notes.step(tone), low, high)
 
-    def _beat(self, name: str) -> None:
-        track = self._track(name, "beat")
-        pattern = _one(self.rng, ("X..x..x.X..x..x.", "X.....X.X.......", "X...x...X...x.xx"))
+    def _arpeggio(self, name: str, pattern: str) -> None:
+        track = self._track(name, HARMONY)
         for bar in range(self.bars):
             for step, _, sign in _hits(pattern):
-                self._note(track, bar, step, 3, 45 if sign == "X" else 50, 6, legato=1)
-
-    def _texture(self, name: str) -> None:
-        track = self._track(name, "texture")
-        for bar in range(0, self.bars, BARS):
-            self._note(track, bar, 0, STEPS * BARS, 60, -20, legato=1)
+                self._note(track, bar, step, 2.5, self._tone(name, bar, sign), -10)
 
     def _drums(self) -> None:
-        kits = [n for n in self.brief.support if "kit" in self.programs[n]]
-        kit = kits[0] if kits else self.style["kit"]
-        if "kit" not in self.programs[kit]:
-            kit = "acoustic-drum-kit"
+        kit = self.style["kit"]
+        keys = drum_keys(kit)
         groove = self.style["drums"][int(self.rng.integers(len(self.style["drums"])))]
-        keys, only = knowledge()["drum_keys"], self.programs[kit].get("only")
-        track = self._track(kit, "drums")
+        track = self._track(kit, DRUMS)
         for bar in range(self.bars):
-            if bar % (2 * BARS) == 0 and self.energy["layers"] == 2:
-                self._note(track, bar, 0, 4, keys["crash"], 8, legato=1)
             fill = bar % BARS == BARS - 1 and self.rng.random() < 0.35 * self.density
-            for drum, pattern in groove.items():
-                if only and drum not in only:
-                    continue
+            for drum, pattern in _groove(groove, self._opens(bar)).items():
                 for step, _, sign in _hits(pattern):
-                    if fill and step >= STEPS - 4:
-                        continue
-                    level = {"X": 14, "x": 2, "o": -24}[sign]
-                    self._note(track, bar, step, 1, keys[drum], level, legato=1)
+                    if drum in keys and not (fill and step >= STEPS - 4):
+                        self._note(track, bar, step, 1, keys[drum], STROKES[sign])
             if fill:
-                drum = _one(self.rng, ("snare", "tom", "kick"))
+                drum = _one(self.rng, FILLS)
                 for step in range(STEPS - 4, STEPS):
                     if self.rng.random() < 0.8:
-                        self._note(track, bar, step, 1, keys[drum], 4, legato=1)
+                        self._note(track, bar, step, 1, keys.get(drum, keys["kick"]), STROKES["x"])
+
+    def _opens(self, bar: int) -> bool:
+        """Whether a crash opens the bar."""
+        return bar % (2 * BARS) == 0 and self.energy["layers"] == 2
 
     # melody
 
@@ -300,13 +347,11 @@ class _Composer:
 
         A second lead instrument answers in the bars where the first one rests.
         """
-        track, facts = self._track(name, "lead"), self.programs[name]
-        centre = np.clip(
-            (facts["low"] + facts["high"]) / 2 + self.mood["register"], facts["low"], facts["high"]
-        )
+        track, (low, high) = self._track(name, LEAD), reach(name, LEAD)
+        centre = float(np.clip((low + high) / 2 + self.mood["register"], low, high))
         motifs = [self._rhythm(2), self._rhythm(2)]
         scale = self.key.pentatonic if self.rng.random() < 0.4 else self.key.scale
-        pitch = nearest(self.chords[0].root, float(centre))
+        pitch = nearest(self.chords[0].root, centre)
         shared = len(self.brief.lead) > 1
         for phrase, bar in enumerate(range(0, self.bars, 2)):
             if shared and phrase % 2 != index:
@@ -317,9 +362,9 @@ class _Composer:
                 if at >= self.bars:
                     break
                 step = offset % STEPS
-                pitch = self._next(pitch, self.chords[at], scale, step, float(centre))
-                pitch = into(pitch, facts["low"], facts["high"])
-                self._note(track, at, step, length, pitch, 12, legato=self.mood["legato"])
+                pitch = self._next(pitch, self.chords[at], scale, step, centre)
+                pitch = into(pitch, low, high)
+                self._note(track, at, step, length * self.mood["legato"], pitch, 12)
 
     def _rhythm(self, bars: int) -> list[tuple[int, int]]:
         """Offsets and lengths in sixteenths; the last beat of the phrase often rests."""
@@ -347,32 +392,21 @@ class _Composer:
 
     # notes
 
-    def _track(self, name: str, role: str) -> Track:
-        track = Track(name, role)
+    def _track(self, name: str, part: str) -> Track:
+        track = Track(name, part)
         self.tracks.append(track)
         return track
 
     def _note(
-        self,
-        track: Track,
-        bar: int,
-        step: int,
-        length: float,
-        pitch: int,
-        level: float,
-        legato: float,
+        self, track: Track, bar: int, step: int, length: float, pitch: int, level: float
     ) -> None:
-        """Add a note at a sixteenth of a bar, with the style's swing and a human's unevenness."""
+        """Add a note of ``length`` sixteenths at a sixteenth of a bar, with the style's swing."""
         swing = self.style["swing"]
         late = swing * 2 if step % 4 == 2 else swing * 0.7 if step % 2 else 0.0
-        at = (bar * STEPS + step + late) * self.step_s + self.rng.normal(0, 0.004)
-        if at >= self.duration_s - 0.02:
-            return
-        velocity = self.loud + level + (5 if step == 0 else 0) + self.rng.normal(0, 5)
-        held = max(length * self.step_s * legato, 0.05)
-        track.notes.append(
-            Note(max(float(at), 0.0), float(held), int(pitch), int(np.clip(velocity, 20, 127)))
-        )
+        start = bar * (self.beat * STEPS // 4) + round((step + late) * self.beat / 4)
+        if start < self.frames:
+            frames = max(round(length * self.beat / 4), SHORTEST)
+            track.notes.append(Note(start, frames, int(pitch), int(LOUD + level)))
 
 
 def _hits(pattern: str) -> list[tuple[int, int, str]]:

@@ -2,7 +2,8 @@
 
 Item ``i`` depends on the corpus seed and ``i`` alone, so a corpus can be made again anywhere, in any
 number of processes, and a stopped run goes on with the first shard that is missing. A shard is
-``shard-00000.npy`` (int16, ``(N, T)``) and ``shard-00000.jsonl`` (one brief a line).
+``shard-00000.npy`` (sound, int16 ``(N, 4, T)``, a part a row), ``shard-00000.codes`` (the score, int16
+``(N, 4, F)``, in NumPy's format too) and ``shard-00000.jsonl`` (one brief a line).
 
     python -m training.recipes.corpus FOLDER --items 4096 --seconds 10 --sample-rate 16000
 """
@@ -20,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from training.recipes.composer import Brief, compose, draw_brief
+from training.recipes import score
+from training.recipes.composer import PARTS, Brief, compose, draw_brief
 
 SHARD = 128
 SCALE = 32767
@@ -75,56 +77,59 @@ def _write_shard(folder: Path, plan: CorpusPlan, number: int) -> int:
         _renderers[plan.sample_rate] = Renderer(find_soundfont(), plan.sample_rate)
     first, end = number * SHARD, min((number + 1) * SHARD, plan.items)
     frames = round(plan.seconds * plan.sample_rate)
-    samples, lines = np.zeros((end - first, frames), np.int16), []
+    samples, scores, lines = np.zeros((end - first, len(PARTS), frames), np.int16), [], []
     for index in range(first, end):
         rng = plan.rng(index)
         brief = draw_brief(rng)
-        sound = _renderers[plan.sample_rate].render(compose(brief, plan.seconds, rng), rng)
+        piece = compose(brief, plan.seconds, rng)
+        sound = _renderers[plan.sample_rate].render(piece)
         samples[index - first] = np.round(sound * SCALE).astype(np.int16)
+        scores.append(score.write(piece))
         lines.append(json.dumps(asdict(brief)))
     _path(folder, number, "jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    part = _path(folder, number, "part")
-    with part.open("wb") as file:
-        np.save(file, samples)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(_path(folder, number, "npy"))
+    for kind, values in (("codes", np.stack(scores)), ("npy", samples)):
+        part = _path(folder, number, "part")
+        with part.open("wb") as file:
+            np.save(file, values)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(_path(folder, number, kind))
     return number
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus on disk, read without loading it: ``samples[shard]`` is mapped from the file."""
+    """A corpus on disk: ``samples[shard]`` is mapped from the file, ``codes (N, K, F)`` are read."""
 
     plan: CorpusPlan
     samples: tuple[np.ndarray, ...]
+    codes: np.ndarray
     briefs: tuple[Brief, ...]
 
     @classmethod
     def open(cls, folder: Path) -> Corpus:
         """Open what ``write`` made; shards that are still missing are left out."""
         plan = CorpusPlan(**json.loads((folder / "corpus.json").read_text(encoding="utf-8")))
-        samples, briefs = [], []
+        samples, codes, briefs = [], [], []
         for number in range(plan.shards):
             if not _path(folder, number, "npy").exists():
                 break
             samples.append(np.load(_path(folder, number, "npy"), mmap_mode="r"))
+            codes.append(np.load(_path(folder, number, "codes")))
             briefs += list(_briefs(_path(folder, number, "jsonl")))
-        return cls(plan, tuple(samples), tuple(briefs))
+        return cls(plan, tuple(samples), np.concatenate(codes), tuple(briefs))
 
     def __len__(self) -> int:
         return len(self.briefs)
 
-    def sound(self, index: int, start: int = 0, frames: int | None = None) -> np.ndarray:
-        """Samples ``(frames,)`` float32 of one item."""
-        shard = self.samples[index // SHARD][index % SHARD]
+    def sound(
+        self, index: int, start: int = 0, frames: int | None = None, part: int | None = None
+    ) -> np.ndarray:
+        """Samples ``(frames,)`` float32 of one item, of all its parts or one of them."""
+        parts = self.samples[index // SHARD][index % SHARD]
         end = None if frames is None else start + frames
-        return scaled(shard[start:end])
-
-
-def scaled(samples: np.ndarray) -> np.ndarray:
-    """Samples as stored, as float32 from -1 to 1."""
-    return np.asarray(samples, np.float32) / SCALE
+        chosen = slice(None) if part is None else slice(part, part + 1)
+        return parts[chosen, start:end].sum(0, dtype=np.float32) / SCALE
 
 
 def _briefs(path: Path) -> Iterator[Brief]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from training.recipes import score
 from training.recipes.recipe import Recipe
 
 QUIET = 0.1  # of heads at the start, that no code is near certain
@@ -14,13 +15,13 @@ def build(recipe: Recipe, codec: Any, tokenizer: Any) -> Any:
     """A ``MusicgenForConditionalGeneration`` with fresh weights around a trained ``codec``.
 
     Tied or shared weights there are none. It hears as many frames at once as its pieces had. It begins
-    with what the codec knows of its codes, see ``acquaint``.
+    with what is known of the codes, see ``acquaint``.
     """
     import torch
     from transformers import MusicgenConfig, MusicgenForConditionalGeneration, T5Config
 
-    text, decoder, shape = recipe.music.text, recipe.music.decoder, recipe.codec.shape
-    pad = shape.entries
+    text, decoder, shape = recipe.music.text, recipe.music.decoder, recipe.codec
+    pad = score.vocabulary()
     special: dict[str, Any] = {
         "pad_token_id": pad,
         "bos_token_id": pad,
@@ -36,7 +37,7 @@ def build(recipe: Recipe, codec: Any, tokenizer: Any) -> Any:
         text_encoder=t5.to_dict() | {"decoder_start_token_id": 0},
         audio_encoder=codec.config.to_dict(),
         decoder={
-            "vocab_size": shape.entries, "max_position_embeddings": frames + shape.codebooks,
+            "vocab_size": pad, "max_position_embeddings": frames + shape.codebooks,
             "num_hidden_layers": decoder.layers, "ffn_dim": decoder.inner,
             "num_attention_heads": decoder.heads, "hidden_size": decoder.hidden,
             "dropout": decoder.dropout, "num_codebooks": shape.codebooks, **special,
@@ -54,29 +55,23 @@ def build(recipe: Recipe, codec: Any, tokenizer: Any) -> Any:
 
 
 def acquaint(model: Any) -> None:
-    """Set embeddings and heads of a decoder's codes to the codec's own vectors, turned into its width.
-
-    The sum of a frame's embeddings is then the sound's latent, near codes are near from the first step on,
-    and they are as loud as the positions that are added to them. With the usual start, a fiftieth of that,
-    small models spend hundreds of steps on learning which code is which.
+    """Set embeddings and heads of the codes so that codes which say the same in some respect are alike in it
+    from the first step on, and as loud as the positions that are added to them. With the usual start, a
+    fiftieth of that, small models spend hundreds of steps on learning which code is which.
     """
     import torch
 
+    from training.recipes.codec import likenesses
+
     decoder = model.decoder
-    books = [layer.codebook.embed for layer in model.audio_encoder.quantizer.layers]
-    books = books[: decoder.config.num_codebooks]
-    if not books[0].any():
-        return  # a codec that has learnt nothing knows nothing of its codes
-    turn = torch.empty(decoder.config.hidden_size, books[0].shape[1])
-    torch.nn.init.orthogonal_(turn)
-    turn /= books[0].square().sum(1).mean().sqrt()  # an entry has the length 1
+    width = decoder.config.hidden_size
+    parts = zip(
+        likenesses(width), decoder.model.decoder.embed_tokens, decoder.lm_heads, strict=True
+    )
     with torch.no_grad():
-        for book, embedding, head in zip(
-            books, decoder.model.decoder.embed_tokens, decoder.lm_heads, strict=True
-        ):
-            turned = book @ turn.T
-            embedding.weight[: len(book)] = turned * turned.shape[1] ** 0.5
-            head.weight.copy_(turned * QUIET)
+        for vectors, embedding, head in parts:
+            embedding.weight[: len(vectors)] = vectors
+            head.weight[: len(vectors)] = vectors * (QUIET / width**0.5)
 
 
 def save(model: Any, tokenizer: Any, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from training import losses
 from training.loop import Loss
 from training.recipes.captions import caption
-from training.recipes.composer import Brief
+from training.recipes.corpus import Corpus
 from training.recipes.recipe import MusicRecipe
 from training.tasks import tokens
 
@@ -23,50 +22,30 @@ PARTS = ("text_encoder.", "decoder.", "enc_to_dec_proj.")
 
 
 class Take(NamedTuple):
-    """``frames`` of one piece from ``start`` on, and what it is called this time."""
+    """The first ``frames`` of one piece, and what it is called this time."""
 
     item: int
-    start: int
     frames: int
     caption: str
     held_out: bool = False
 
 
-class Pieces(NamedTuple):
-    """What there is to learn from: ``codes (N, K, T)`` of pieces and what they were written from."""
-
-    codes: np.ndarray
-    briefs: Sequence[Brief]
-
-    def of_each_style(self, count: int) -> Pieces:
-        """The first ``count`` pieces of each style."""
-        met: Counter[str] = Counter()
-        chosen = []
-        for number, brief in enumerate(self.briefs):
-            met[brief.style] += 1
-            if met[brief.style] <= count:
-                chosen.append(number)
-        return Pieces(self.codes[chosen], [self.briefs[number] for number in chosen])
-
-
 class MusicTask:
     """Satisfies ``training.loop.Task``. ``model`` is a whole MusicGen with fresh weights; its codec is
-    not used. Validation and what ``best`` holds are of the weights' moving average. ``from_start`` leaves
-    no piece's beginning out."""
+    not used. Validation and what ``best`` holds are of the weights' moving average."""
 
     def __init__(
         self,
         recipe: MusicRecipe,
         model: Any,
         tokenizer: Any,
-        train: Pieces,
-        held_out: Pieces,
+        train: Corpus,
+        held_out: Corpus,
         seed: int,
         device: torch.device | str = "cpu",
-        from_start: bool = False,
     ):
         self._recipe, self._tokenizer, self._seed = recipe, tokenizer, seed
-        self._train, self._held_out, self._from_start = train, held_out, from_start
+        self._train, self._held_out = train, held_out
         self._device = torch.device(device)
         self.model = model.to(self._device)
         self._pad = int(model.decoder.config.pad_token_id)
@@ -78,9 +57,9 @@ class MusicTask:
         self._average = {name: p.detach().clone() for name, p in self._learned.items()}
         self._steps = 0
         rate = model.config.audio_encoder.frame_rate
-        self._long, self._short = (
+        self._long, self._short, self._opening = (
             min(round(seconds * rate), train.codes.shape[2])
-            for seconds in (recipe.crop_s, recipe.short_crop_s)
+            for seconds in (recipe.crop_s, recipe.short_crop_s, recipe.opening_s)
         )
 
     # of the loop
@@ -90,14 +69,18 @@ class MusicTask:
         return list(self._learned.values())
 
     def batches(self, epoch: int) -> list[list[Take]]:
-        """All pieces, in an order, with lengths and with captions drawn from (seed, epoch)."""
+        """All pieces and some openings, in an order, with lengths and with captions drawn from
+        (seed, epoch)."""
         rng = np.random.default_rng((self._seed, epoch))
         made = []
         for items in self._split(rng.permutation(len(self._train.briefs))):
             short = rng.random() < self._recipe.short_share
             frames = self._short if short else self._long
             made.append([self._take(item, frames, rng) for item in items])
-        return made
+        for _ in range(self._recipe.opening_batches):
+            items = rng.integers(len(self._train.briefs), size=self._recipe.opening_size).tolist()
+            made.append([self._take(item, self._opening, rng) for item in items])
+        return [made[number] for number in rng.permutation(len(made))]
 
     def validation(self) -> list[list[Take]]:
         """All held-out pieces at full length, always with the same captions."""
@@ -111,9 +94,7 @@ class MusicTask:
         self, item: int, frames: int, rng: np.random.Generator, held_out: bool = False
     ) -> Take:
         pieces = self._held_out if held_out else self._train
-        last = 0 if self._from_start else pieces.codes.shape[2] - frames
-        start = int(rng.integers(last + 1))
-        return Take(item, start, frames, caption(pieces.briefs[item], rng), held_out)
+        return Take(item, frames, caption(pieces.briefs[item], rng), held_out)
 
     def _split(self, items: np.ndarray) -> list[list[int]]:
         size = self._recipe.schedule.batch_size
@@ -150,8 +131,7 @@ class MusicTask:
 
     def _codes(self, take: Take) -> np.ndarray:
         pieces = self._held_out if take.held_out else self._train
-        frames = slice(take.start, take.start + take.frames)
-        return pieces.codes[take.item][:, frames].astype(np.int64)
+        return pieces.codes[take.item][:, : take.frames].astype(np.int64)
 
     def _conditioning(self, captions: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """What the decoder is told (B, S, H), zero where there is no text, and the mask (B, S)."""
@@ -184,14 +164,6 @@ class MusicTask:
     def describe(self, item: Take) -> str:
         """The piece and its caption."""
         return f"piece {item.item} ({item.caption})"
-
-    def begin_with(self, folder: Path) -> None:
-        """Start from the average in ``folder``, which an earlier training saved."""
-        self.load(folder)
-        with torch.no_grad():
-            for name, parameter in self._learned.items():
-                parameter.copy_(self._average[name])
-        self._steps = 0
 
     def save(self, folder: Path) -> None:
         """The weights, their average, and how often it has followed."""

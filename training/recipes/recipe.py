@@ -57,26 +57,30 @@ class CorpusRecipe(Params):
         }
 
 
-class CodecRecipe(Params):
-    """The codec and its losses' weights."""
+class SynthRecipe(Params):
+    """How the codec's decoder learns to play the score; ``crop_s`` of each piece at once.
 
-    shape: CodecShape = CodecShape()
-    crop_s: float = Field(1.0, gt=0)
-    steps_per_epoch: int = Field(500, ge=1)
-    validation_crops: int = Field(64, ge=1)
-    waveform_weight: float = Field(5.0, ge=0)
-    commitment_weight: float = Field(0.25, ge=0)
-    free_steps: int = Field(0, ge=0)
-    free_share: float = Field(0.0, ge=0, lt=1)
-    schedule: Schedule
-
-
-class PolishRecipe(Params):
-    """How the codec's decoder learns further while the codes stay; ``crop_s`` of each piece at once."""
+    An ``alone_share`` of what it hears is one part without the others. The first ``waveform_epochs`` learn
+    the waveform alone, which says where each partial is in its cycle. Spectra do not, and a decoder that
+    hears them from the start never finds out.
+    """
 
     crop_s: float = Field(1.0, gt=0)
     steps_per_epoch: int = Field(250, ge=1)
-    waveform_weight: float = Field(3.0, ge=0)
+    validation_crops: int = Field(64, ge=1)
+    waveform_weight: float = Field(0.3, ge=0)
+    waveform_epochs: int = Field(0, ge=0)
+    alone_share: float = Field(0.5, ge=0, le=1)
+    schedule: Schedule
+
+
+class ListenRecipe(Params):
+    """How the codec's encoder learns to hear the score; ``own_share`` of the sounds are the decoder's own."""
+
+    crop_s: float = Field(1.0, gt=0)
+    steps_per_epoch: int = Field(250, ge=1)
+    validation_crops: int = Field(64, ge=1)
+    own_share: float = Field(0.5, ge=0, le=1)
     schedule: Schedule
 
 
@@ -108,10 +112,12 @@ class DecoderShape(Params):
 
 
 class MusicRecipe(Params):
-    """The language model: text encoder and decoder, trained together.
+    """The language model: text encoder and decoder, trained together, on pieces from their start.
 
-    ``short_share`` of the batches are cut to ``short_crop_s``: a frame of a short piece costs less (after
-    Press et al. 2020, https://arxiv.org/abs/2012.15832).
+    What the words decide is decided in the first moments, which are little of a piece: without
+    ``opening_batches`` an epoch of ``opening_size`` pieces' first ``opening_s`` the words go unheard.
+    ``short_share`` of the other batches are cut to ``short_crop_s``: a frame of a short piece costs less
+    (after Press et al. 2020, https://arxiv.org/abs/2012.15832).
     """
 
     text: TextShape = TextShape()
@@ -119,21 +125,12 @@ class MusicRecipe(Params):
     crop_s: float = Field(10.0, gt=0)
     short_crop_s: float = Field(4.0, gt=0)
     short_share: float = Field(0.0, ge=0, le=1)
+    opening_s: float = Field(0.6, gt=0)
+    opening_size: int = Field(32, ge=1)
+    opening_batches: int = Field(0, ge=0)
     conditioning_dropout: float = Field(0.1, ge=0, lt=1)
     ema_decay: float = Field(0.999, ge=0, lt=1)
     codebook_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
-    schedule: Schedule
-
-
-class RecallRecipe(Params):
-    """The end of the language model's training: few pieces, always from their start.
-
-    A small model that a laptop trains has not enough time to learn how music goes on in general, which
-    would take days. It has enough to learn some pieces of each style by heart, and which words mean which.
-    """
-
-    pieces_per_style: int = Field(16, ge=1)
-    short_share: float = Field(0.5, ge=0, le=1)
     schedule: Schedule
 
 
@@ -143,11 +140,11 @@ class Recipe(Params):
     name: str
     seed: int = Field(1, ge=0)
     corpus: CorpusRecipe
-    codec: CodecRecipe
-    polish: PolishRecipe
+    codec: CodecShape = CodecShape()
+    synth: SynthRecipe
+    listen: ListenRecipe
     words: WordsRecipe
     music: MusicRecipe
-    recall: RecallRecipe | None = None
 
     @classmethod
     def read(cls, path: Path) -> Recipe:

@@ -1,4 +1,4 @@
-"""As much harmony as the composer needs: keys, scales, chords of Roman numerals, voicings."""
+"""As much harmony as the composer needs: keys, scales, chords of Roman numerals."""
 
 from __future__ import annotations
 
@@ -94,22 +94,3 @@ def into(pitch: int, low: int, high: int) -> int:
     while pitch > high:
         pitch -= 12
     return max(pitch, low)
-
-
-def voicing(notes: Chord, before: tuple[int, ...], around: int) -> tuple[int, ...]:
-    """Pitches of a chord near ``around``, moving as little as can be from ``before``."""
-    classes = notes.classes
-    options = []
-    for turn in range(len(classes)):
-        pitches = [nearest(classes[turn], around - 4)]
-        for offset in range(1, len(classes)):
-            following = classes[(turn + offset) % len(classes)]
-            pitches.append(pitches[-1] + ((following - pitches[-1]) % 12 or 12))
-        options.append(tuple(pitches))
-    if not before:
-        return min(options, key=lambda pitches: abs(sum(pitches) / len(pitches) - around))
-    middle = sum(before) / len(before)
-    return min(
-        options,
-        key=lambda p: abs(sum(p) / len(p) - middle) + 0.3 * abs(sum(p) / len(p) - around),
-    )
