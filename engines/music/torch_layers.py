@@ -146,14 +146,15 @@ class SmallLayers(TorchLayers):
     def begin(self, sequences: int, capacity: int, texts: Sequence[np.ndarray]) -> None:
         """Make room for ``capacity`` steps; sequence i of the first ones attends to ``texts[i] (S, H)``
         (S may be 0 and differ), the others to none."""
-        # a step is too short to share: threads would wait for each other longer than it takes
-        self._threads = torch.get_num_threads()
-        torch.set_num_threads(1)
         shape = self._shape
         room = (shape.layers, 2, 1, shape.heads, capacity, shape.head_dim)
         said = [self._said(self._put(text)[None]) if len(text) else [] for text in texts]
         self._memories = [_Alone(room, text) for text in said]
         self._memories += [_Alone(room, []) for _ in range(sequences - len(said))]
+        # a step is too short to share: threads would wait for each other longer than it takes; last here,
+        # since only what has begun is ended
+        self._threads = torch.get_num_threads()
+        torch.set_num_threads(1)
 
     @torch.inference_mode()
     def forward(self, embedded: np.ndarray, start: int) -> np.ndarray:
