@@ -147,6 +147,14 @@ def test_a_codebook_begins_as_what_is_heard():
     assert not entries[42:].any()
 
 
+def test_the_frames_of_a_rest_are_told_apart():
+    """They sound the same, and an encoder has to name the right one."""
+    codec = ScoreCodec(CodecShape(**SHAPE), tones(4))
+    for book in codec.books():
+        apart = torch.cdist(book[: score.RESTS], book[: score.RESTS]) + torch.eye(score.RESTS)
+        assert float(apart.min()) > 0.1
+
+
 def test_a_score_needs_room_and_its_frame_rate():
     with pytest.raises(ValueError, match="codebooks of 3072 entries"):
         ScoreCodec(CodecShape(**SHAPE | {"entries": 1024}))

@@ -24,9 +24,9 @@ from training.recipes.corpus import Corpus
 WINDOWS = (128, 256, 512, 1024, 2048)
 MELS = 64
 WEIGHTS = "codec.safetensors"
-PACE = (
-    16.0  # how much faster than everything else codebooks learn: an entry is seen now and then only
-)
+# how much faster than everything else codebooks learn: an entry is seen now and then only
+PACE = 16.0
+SAID = 0.3  # how much of what a code says is in its entry, beside what is heard with it
 SOUNDING = 2048  # pieces from which entries learn what they sound like
 FAR = 100.0  # each element of an entry that stands for nothing
 
@@ -115,7 +115,8 @@ class ScoreCodec(nn.Module):
     """An ``EncodecModel`` and its codebooks, ``(entries, dimension / K)`` each, which ``export`` puts into
     the model's quantizer.
 
-    Given a ``corpus``, an entry begins as what is heard with it.
+    An entry begins as the sum of what it says. Given a ``corpus`` it begins as what is heard with it, and
+    only a little of what it says, so that the frames of a rest are told apart too.
     """
 
     def __init__(self, shape: CodecShape, corpus: Corpus | None = None, seed: int = 0):
@@ -124,9 +125,13 @@ class ScoreCodec(nn.Module):
         torch.manual_seed(seed)
         self.shape, self.model = shape, build(shape)
         width = shape.dimension // shape.codebooks
+        entries = likenesses(width)
+        if corpus:
+            heard = sounding(corpus, width)
+            entries = [a + SAID * b for a, b in zip(heard, entries, strict=True)]
         self.tables = nn.ParameterList(
             F.pad(vectors, (0, 0, 0, shape.entries - len(vectors)), value=FAR) / PACE
-            for vectors in (sounding(corpus, width) if corpus else likenesses(width))
+            for vectors in entries
         )
 
     def books(self) -> list[Tensor]:
