@@ -52,7 +52,7 @@ class ListenTask:
         rng = np.random.default_rng((self._seed, epoch))
         recipe = self._recipe
         return [
-            self._stretches.draw(rng, recipe.schedule.batch_size)
+            self._stretches.draw(rng, recipe.schedule.batch_size, alone=recipe.alone_share)
             for _ in range(recipe.steps_per_epoch)
         ]
 

@@ -75,12 +75,14 @@ class SynthRecipe(Params):
 
 
 class ListenRecipe(Params):
-    """How the codec's encoder learns to hear the score; ``own_share`` of the sounds are the decoder's own."""
+    """How the codec's encoder learns to hear the score: ``own_share`` of the sounds are the decoder's own,
+    ``alone_share`` one part without the others."""
 
     crop_s: float = Field(1.0, gt=0)
     steps_per_epoch: int = Field(250, ge=1)
     validation_crops: int = Field(64, ge=1)
     own_share: float = Field(0.5, ge=0, le=1)
+    alone_share: float = Field(0.3, ge=0, le=1)
     schedule: Schedule
 
 
