@@ -249,7 +249,7 @@ class _Composer:
 
     def _support(self) -> None:
         """One instrument for the harmony and one for the bass, the first of each that is asked for."""
-        low = [name for name in self.brief.support if self._is_low(name)]
+        low = [name for name in self.brief.support if name in players(LOW)]
         high = [name for name in players(HARMONY) if name in self.brief.support and name not in low]
         for name in low[:1]:
             self._bass(name)
@@ -259,11 +259,6 @@ class _Composer:
                 self._strike(name, "x---------------")
             else:
                 self._accompany(name)
-
-    def _is_low(self, name: str) -> bool:
-        return name in players(LOW) and (
-            self.programs[name].get("role") == "bass" or name not in self.style["harmony"]
-        )
 
     # harmony
 

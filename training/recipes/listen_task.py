@@ -7,7 +7,6 @@ is understood: adapters are trained on it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,14 +14,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.loop import Loss
-from training.recipes.codec import ScoreCodec, SpectralLoss, level, si_sdr, usage
+from training.recipes.codec import ScoreCodec, level, si_sdr, usage
 from training.recipes.composer import PARTS
 from training.recipes.corpus import Corpus
 from training.recipes.recipe import ListenRecipe
-from training.recipes.synth_task import Stretch, Stretches
+from training.recipes.synth_task import CodecTask, Stretch
 
 
-class ListenTask:
+class ListenTask(CodecTask):
     """Satisfies ``training.loop.Task``. ``codec`` can play; only its encoder learns."""
 
     def __init__(
@@ -34,27 +33,14 @@ class ListenTask:
         seed: int,
         device: torch.device | str = "cpu",
     ):
-        self._recipe, self._seed, self._device = recipe, seed, torch.device(device)
-        self.codec, shape = codec.to(self._device), codec.shape
-        self._stretches = Stretches(
-            train, held_out, round(recipe.crop_s * shape.frame_rate), shape.hop
-        )
-        self._spectral = SpectralLoss(shape.sample_rate).to(self._device)
+        super().__init__(recipe, codec, train, held_out, seed, device)
+        self._recipe = recipe
         first = self._stretches.sounds(self.batches(0)[0]).to(self._device)
         level(self.codec.model.encoder, first)
 
     def parameters(self) -> list[torch.nn.Parameter]:
         """The encoder's."""
         return list(self.codec.model.encoder.parameters())
-
-    def batches(self, epoch: int) -> list[list[Stretch]]:
-        """Stretches drawn from (seed, epoch)."""
-        rng = np.random.default_rng((self._seed, epoch))
-        recipe = self._recipe
-        return [
-            self._stretches.draw(rng, recipe.schedule.batch_size, alone=recipe.alone_share)
-            for _ in range(recipe.steps_per_epoch)
-        ]
 
     def validation(self) -> list[list[Stretch]]:
         """Always the same stretches of pieces that are not trained on, all in one batch, so that the use
@@ -97,18 +83,3 @@ class ListenTask:
         for k, part in enumerate(PARTS):
             metrics |= {f"{part}_right": right[k], f"{part}_use": torch.tensor(used[k])}
         return metrics
-
-    def stepped(self) -> None:
-        """Nothing."""
-
-    def describe(self, item: Stretch) -> str:
-        """The piece and where in it."""
-        return f"piece {item.item} from frame {item.start}"
-
-    def save(self, folder: Path) -> None:
-        """All weights and codebooks."""
-        self.codec.save(folder)
-
-    def load(self, folder: Path) -> None:
-        """What ``save`` wrote."""
-        self.codec.load(folder)

@@ -16,10 +16,11 @@ import numpy as np
 from engines.base import StudioError
 from training.config import Precision
 from training.recipes.corpus import Corpus, write
-from training.recipes.recipe import Recipe
+from training.recipes.recipe import ListenRecipe, MusicRecipe, Recipe, SynthRecipe, WordsRecipe
 from training.record import State
 
 if TYPE_CHECKING:
+    from training.loop import Task
     from training.recipes.codec import ScoreCodec
     from training.recipes.music_task import MusicTask
     from training.recipes.words_task import WordsTask
@@ -87,7 +88,6 @@ class Pipeline:
 
     def train_synth(self) -> State:
         """Teach the codec's decoder to play, or go on."""
-        from training.recipes import run
         from training.recipes.codec import ScoreCodec
         from training.recipes.synth_task import SynthTask
 
@@ -95,20 +95,17 @@ class Pipeline:
         train, held_out = map(self.corpus, SPLITS)
         codec = ScoreCodec(self.recipe.codec, train, seed)
         task = SynthTask(recipe, codec, train, held_out, seed, self._device())
-        plan = recipe.schedule.plan(seed)
-        return run.train(self.folder / Stage.SYNTH, task, plan, recipe, self._precision)
+        return self._train(Stage.SYNTH, task, recipe)
 
     def train_listening(self) -> State:
         """Teach the codec's encoder to hear, or go on."""
-        from training.recipes import run
         from training.recipes.listen_task import ListenTask
 
         recipe, seed = self.recipe.listen, self.recipe.seed
         codec = self.codec(Stage.SYNTH)
         train, held_out = map(self.corpus, SPLITS)
         task = ListenTask(recipe, codec, train, held_out, seed, self._device())
-        plan = recipe.schedule.plan(seed)
-        return run.train(self.folder / Stage.LISTEN, task, plan, recipe, self._precision)
+        return self._train(Stage.LISTEN, task, recipe)
 
     def codec(self, stage: Stage = Stage.LISTEN) -> ScoreCodec:
         """The best codec so far of this stage."""
@@ -122,11 +119,8 @@ class Pipeline:
 
     def train_words(self) -> State:
         """Train the text encoder on captions, or go on."""
-        from training.recipes import run
-
-        words, plan = self.recipe.words, self.recipe.words.schedule.plan(self.recipe.seed)
         task = self._words_task(self._fresh().text_encoder)
-        return run.train(self.folder / Stage.WORDS, task, plan, words, self._precision)
+        return self._train(Stage.WORDS, task, self.recipe.words)
 
     def _words_task(self, encoder: Any) -> WordsTask:
         from training.recipes.words_task import WordsTask
@@ -139,12 +133,7 @@ class Pipeline:
 
     def train_music(self) -> State:
         """Train the language model, or go on."""
-        from training.recipes import run
-
-        settings, plan = self.recipe.music, self.recipe.music.schedule.plan(self.recipe.seed)
-        return run.train(
-            self.folder / Stage.MUSIC, self.music_task(), plan, settings, self._precision
-        )
+        return self._train(Stage.MUSIC, self.music_task(), self.recipe.music)
 
     def music_task(self) -> MusicTask:
         """The task with fresh weights but for the text encoder's."""
@@ -196,6 +185,17 @@ class Pipeline:
         with task.averaged():
             model.save(task.model, self.tokenizer(), self.folder / Stage.MODEL)
         return State.DONE
+
+    def _train(
+        self,
+        stage: Stage,
+        task: Task,
+        recipe: SynthRecipe | ListenRecipe | WordsRecipe | MusicRecipe,
+    ) -> State:
+        from training.recipes import run
+
+        plan = recipe.schedule.plan(self.recipe.seed)
+        return run.train(self.folder / stage, task, plan, recipe, self._precision)
 
     def _device(self) -> str:
         from training import devices

@@ -58,19 +58,21 @@ class Book:
         """Codes ``(frames,)`` of spans in order."""
         line = np.empty(frames, np.int16)
         at = 0
-        for span in (*spans, Span(frames, frames, ("rest",))):
+        for span in spans:
             begin, end = min(span.start, frames), min(span.end, frames)
-            line[at:begin] = [self._number["rest", min(n, RESTS - 1)] for n in range(begin - at)]
+            line[at:begin] = self._rest(begin - at)
             line[begin:end] = [self._number[code] for code in codes_of(span)[: end - begin]]
             at = end
+        line[at:] = self._rest(frames - at)
         return line
+
+    def _rest(self, frames: int) -> list[int]:
+        return [self._number["rest", min(age, RESTS - 1)] for age in range(frames)]
 
 
 def codes_of(span: Span) -> list[Code]:
     """The codes of a span, one a frame."""
     frames, (kind, *what) = span.end - span.start, span.what
-    if not what:
-        return []
     if kind != "tone":
         last = STRUCK if kind == "stroke" else PLUCKED
         ages = (age if age < last else last - AGAIN + (age - last) % AGAIN for age in range(frames))

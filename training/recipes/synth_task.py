@@ -14,7 +14,7 @@ from training.recipes import score
 from training.recipes.codec import ScoreCodec, SpectralLoss, level, si_sdr
 from training.recipes.composer import PARTS
 from training.recipes.corpus import Corpus
-from training.recipes.recipe import SynthRecipe
+from training.recipes.recipe import ListenRecipe, SynthRecipe
 
 LEVEL = 0.1  # root mean square of a render
 QUIET = 1e-4  # mean square of what is as good as silent
@@ -71,7 +71,53 @@ class Stretches:
         return torch.from_numpy(np.stack(found))[:, None]
 
 
-class SynthTask:
+class CodecTask:
+    """What learning to play and learning to hear have in common; the rest of ``training.loop.Task`` is
+    theirs."""
+
+    def __init__(
+        self,
+        recipe: SynthRecipe | ListenRecipe,
+        codec: ScoreCodec,
+        train: Corpus,
+        held_out: Corpus,
+        seed: int,
+        device: torch.device | str = "cpu",
+    ):
+        self._seed, self._device = seed, torch.device(device)
+        self._length, self._schedule = recipe.steps_per_epoch, recipe.schedule
+        self._alone_share = recipe.alone_share
+        self.codec, shape = codec.to(self._device), codec.shape
+        self._stretches = Stretches(
+            train, held_out, round(recipe.crop_s * shape.frame_rate), shape.hop
+        )
+        self._spectral = SpectralLoss(shape.sample_rate).to(self._device)
+
+    def batches(self, epoch: int) -> list[list[Stretch]]:
+        """Stretches drawn from (seed, epoch)."""
+        rng = np.random.default_rng((self._seed, epoch))
+        return [
+            self._stretches.draw(rng, self._schedule.batch_size, alone=self._alone_share)
+            for _ in range(self._length)
+        ]
+
+    def stepped(self) -> None:
+        """Nothing."""
+
+    def describe(self, item: Stretch) -> str:
+        """The piece and where in it."""
+        return f"piece {item.item} from frame {item.start}"
+
+    def save(self, folder: Path) -> None:
+        """All weights and codebooks."""
+        self.codec.save(folder)
+
+    def load(self, folder: Path) -> None:
+        """What ``save`` wrote."""
+        self.codec.load(folder)
+
+
+class SynthTask(CodecTask):
     """Satisfies ``training.loop.Task``. ``codec`` is fresh; its encoder does not learn."""
 
     def __init__(
@@ -83,13 +129,8 @@ class SynthTask:
         seed: int,
         device: torch.device | str = "cpu",
     ):
-        self._recipe, self._seed, self._device = recipe, seed, torch.device(device)
-        self._alone = False
-        self.codec, shape = codec.to(self._device), codec.shape
-        self._stretches = Stretches(
-            train, held_out, round(recipe.crop_s * shape.frame_rate), shape.hop
-        )
-        self._spectral = SpectralLoss(shape.sample_rate).to(self._device)
+        super().__init__(recipe, codec, train, held_out, seed, device)
+        self._recipe, self._alone = recipe, False
         with torch.no_grad():
             first = self.codec.latents(self._stretches.codes(self.batches(0)[0]).to(self._device))
         level(self.codec.model.decoder, first, LEVEL)
@@ -99,14 +140,9 @@ class SynthTask:
         return [*self.codec.tables, *self.codec.model.decoder.parameters()]
 
     def batches(self, epoch: int) -> list[list[Stretch]]:
-        """Stretches drawn from (seed, epoch)."""
-        recipe, rng = self._recipe, np.random.default_rng((self._seed, epoch))
-        self._alone = epoch < recipe.waveform_epochs
-        size = recipe.schedule.batch_size
-        return [
-            self._stretches.draw(rng, size, alone=recipe.alone_share)
-            for _ in range(recipe.steps_per_epoch)
-        ]
+        """Stretches drawn from (seed, epoch); the first epochs learn the waveform alone."""
+        self._alone = epoch < self._recipe.waveform_epochs
+        return super().batches(epoch)
 
     def validation(self) -> list[list[Stretch]]:
         """Always the same stretches of pieces that are not trained on."""
@@ -129,18 +165,3 @@ class SynthTask:
         if training and self._alone:
             return Loss(waveform, metrics)
         return Loss(spectral + self._recipe.waveform_weight * waveform, metrics)
-
-    def stepped(self) -> None:
-        """Nothing."""
-
-    def describe(self, item: Stretch) -> str:
-        """The piece and where in it."""
-        return f"piece {item.item} from frame {item.start}"
-
-    def save(self, folder: Path) -> None:
-        """All weights and codebooks."""
-        self.codec.save(folder)
-
-    def load(self, folder: Path) -> None:
-        """What ``save`` wrote."""
-        self.codec.load(folder)
