@@ -15,10 +15,10 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
+from engines.music.params import TINY
 from engines.settings import Settings
 from engines.studio import Studio
 from storage import DatasetFilter
-from tests import tiny_musicgen
 
 ROOT = Path(__file__).parent.parent
 TABS = (
@@ -33,7 +33,7 @@ CLIPS = (
     ("piper", "Nobody spoke, and on the wall an old man counted the gulls."),
 )
 PICTURED = ("speech", "history", "music", "judge", "datasets", "training", "adapters")
-MODEL = "my-musicgen"
+MODEL = TINY.id
 PROMPTS = (
     "calm piano with soft strings, 70 bpm",
     "upbeat electronic dance music, 128 bpm",
@@ -51,13 +51,13 @@ def prepare(studio: Studio) -> None:
 
 
 def prepare_loop(studio: Studio) -> None:
-    """Everything between a prompt and an adapter in use, with a tiny model of random weights."""
+    """Everything between a prompt and an adapter in use, by the model that comes with the studio."""
     from tabs.learning import lab_of
 
     judgements = studio.store.judgements
     for number, prompt in enumerate(PROMPTS):
         made = studio.make(
-            "musicgen", prompt=prompt, model=MODEL, duration_s=2, variations=3, adapters=[],
+            "musicgen", prompt=prompt, model=MODEL, duration_s=5, variations=3, adapters=[],
             seed=number, timeout_s=600,
         )  # fmt: skip
         for place, clip in enumerate(made):
@@ -70,14 +70,14 @@ def prepare_loop(studio: Studio) -> None:
     lab.create_dataset("Pairs of July", DatasetFilter(kind="preference"), 0.25)
     for name, changes in (("first try", {"epochs": 4}), ("longer", {"epochs": 8, "lora_r": 16})):
         run = lab.train(
-            lab.presets()["quick"]
-            | {"name": name, "dataset": liked.id, "base": MODEL, "sample_duration_s": 1}
+            lab.presets(MODEL)["quick"]
+            | {"name": name, "dataset": liked.id, "base": MODEL, "sample_duration_s": 5}
             | {"sample_prompts": PROMPTS[:2], "experiment": "Summer"}
             | changes
         )
         run = lab.wait_run(run.id, 1200)
     lab.activate_adapter(run.adapter_id, 1.2)
-    lab.compare_with_base(run.adapter_id, PROMPTS[:2], [1], settings={"duration_s": 1})
+    lab.compare_with_base(run.adapter_id, PROMPTS[:2], [1], settings={"duration_s": 5})
 
 
 def show(page: Any, tab: str) -> None:
@@ -110,7 +110,6 @@ def main() -> None:
     everything = Path(sys.argv[2]) if "--all" in sys.argv else None
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        tiny_musicgen.make(Path(folder) / "models" / "own" / MODEL)
         with Studio(Settings(_cli_parse_args=[], data=folder, port=0)) as studio:
             demo = layout.build(studio)
             prepare(studio)

@@ -190,7 +190,8 @@ class Clip:
     was spoken, sung or asked for; ``revision`` names the weights that made it. ``settings`` are the
     parameters, where they differ from the job's, that make this very clip again, such as the seed
     of one of several variations. ``adapter`` is the id of the adapter in use, several joined by
-    " + ", and ``adapter_scale`` the scale of the first.
+    " + ", and ``adapter_scale`` the scale of the first. ``codes`` is what a model of audio codes chose,
+    as text that stays in the sound's file, so that training need not guess it.
     """
 
     samples: np.ndarray
@@ -201,6 +202,7 @@ class Clip:
     settings: Mapping[str, Any] = field(default_factory=dict)
     adapter: str = ""
     adapter_scale: float | None = None
+    codes: str = ""
 
 
 @dataclass

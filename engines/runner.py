@@ -381,6 +381,7 @@ class Runner:
             app_version=VERSION,
             adapter=clip.adapter,
             adapter_scale=clip.adapter_scale,
+            codes=clip.codes,
         )
         made = self.store.jobs.get(job.id).clip_ids
         self.store.jobs.update(job.id, clip_ids=(*made, row.id))

@@ -66,11 +66,13 @@ class Clips:
         app_version: str = "",
         adapter: str = "",
         adapter_scale: float | None = None,
+        codes: str = "",
     ) -> ClipRow:
         """Store float samples ``(T,)`` or ``(C, T)`` as a new clip.
 
         ``parents`` are ids of the clips it was made from; ``peak_db`` is in dBFS, ``loudness_lufs``
-        in LUFS. The file is stored before the row, and taken away again if the row cannot be.
+        in LUFS; ``codes`` are kept in the file alone. The file is stored before the row, and taken away
+        again if the row cannot be.
         """
         tags = Embedded(
             engine=engine,
@@ -82,6 +84,7 @@ class Clips:
             text=text,
             title=title,
             parents=tuple(self._hashes(parents)),
+            codes=codes,
             app_version=app_version,
         )
         encoded = self._files.encode(samples, sample_rate, tags)

@@ -27,13 +27,15 @@ TYPES: dict[str, tuple[type, ...]] = {
     "text": (str,),
     "title": (str,),
     "parents": (list, tuple),
+    "codes": (str,),
     "app_version": (str,),
 }
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """How a sound was made. ``parents`` are the content hashes of the clips it was made from."""
+    """How a sound was made. ``parents`` are the content hashes of the clips it was made from;
+    ``codes`` is what a model of audio codes chose, as its engine writes it, or ""."""
 
     engine: str = ""
     revision: str = ""
@@ -44,6 +46,7 @@ class Embedded:
     text: str = ""
     title: str = ""
     parents: tuple[str, ...] = ()
+    codes: str = ""
     app_version: str = ""
 
     def to_json(self) -> str:
@@ -52,6 +55,8 @@ class Embedded:
         A lone surrogate, which UTF-8 cannot hold, becomes its JSON escape and survives.
         """
         values = {"version": VERSION, **asdict(self)}
+        if not self.codes:
+            del values["codes"]
         text = json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return text.encode("utf-8", "backslashreplace").decode("utf-8")
 

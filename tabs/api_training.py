@@ -55,7 +55,7 @@ class TrainingEndpoints:
             base: Id of the weights it starts from, see /training_options.
             method: Learn the sounds of a supervised dataset (sft), or the preferences of a
                 preference dataset (dpo, rank).
-            preset: Where the settings start from.
+            preset: Where the settings start from; its learning rate is made to suit the base's width.
             name: Name of the run and of the adapter it makes.
             experiment: Group of runs it belongs to.
             settings: Any other settings, see /training_options.
@@ -63,7 +63,7 @@ class TrainingEndpoints:
         Returns:
             The id of the run.
         """
-        presets = self._lab.presets()
+        presets = self._lab.presets(base)
         stated = {"dataset": dataset, "base": base, "method": method}
         stated |= {
             key: value for key, value in (("name", name), ("experiment", experiment)) if value

@@ -90,22 +90,24 @@ def _connect_form(
     form = new.form
     menus = [form.controls[name] for name in MENUS]
 
-    def planned(current: TrainingView, *given: Any) -> Any:
-        current.given = form.values(given)
+    def planned(current: TrainingView, preset: str, *given: Any) -> Any:
+        current.given, current.preset = form.values(given), preset
         updates = menus_of(lab, current)
         return [current, plan_html(studio, lab, current.given), *updates]
 
     controls: list[Any] = form.inputs
     changed = [control.change for control in controls]
     gr.on(
-        changed, planned, [view, *form.inputs], [view, new.plan, *menus], queue=False,
+        changed, planned, [view, new.preset, *form.inputs], [view, new.plan, *menus], queue=False,
         trigger_mode="always_last", **QUIET,
     )  # fmt: skip
 
-    def fill(name: str) -> list[Any]:
-        return form.updates(preset_values(lab, name)) if name else [gr.skip()] * len(form.inputs)
+    def fill(name: str, base: str) -> list[Any]:
+        with as_gradio_error():
+            return form.updates(preset_values(lab, name, base or ""))
 
-    new.preset.input(fill, new.preset, form.inputs, queue=False, **QUIET)
+    settings = [new.preset, form.controls["base"]]
+    new.preset.input(fill, settings, form.inputs, queue=False, **QUIET)
 
     def start(current: TrainingView, *given: Any) -> list[Any]:
         with as_gradio_error():
@@ -119,6 +121,7 @@ def _connect_form(
         with as_gradio_error():
             current.given = dict(lab.run(str(event.id)).config)
         current.suggested = str(current.given.get("dataset") or "")  # its own prompts stay
+        current.fitted = str(current.given.get("base") or "")
         current.show(NEW)
         return [current, *form.updates(current.given)]
 

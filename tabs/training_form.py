@@ -47,19 +47,21 @@ INFO = {
     "dataset": "What it learns from; Datasets makes them.",
     "base": "The model it starts from; Models downloads more.",
 }
-MENUS = ("dataset", "base", "method", "sample_prompts")
+MENUS = ("dataset", "base", "method", "learning_rate", "sample_prompts")
 LISTEN_TO = 2
 METHODS = {"supervised": ("sft",), "preference": ("dpo", "rank")}
 
 
 @dataclass
 class TrainingView(LoopView):
-    """Also which runs are ticked to be compared, what the form says now, and for
-    which dataset prompts were suggested."""
+    """Also which runs are ticked to be compared, what the form says now, for which dataset prompts
+    were suggested, and for which base a learning rate."""
 
     ticked: list[str] = field(default_factory=list)
     given: dict[str, Any] = field(default_factory=dict)
     suggested: str = ""
+    preset: str = FIRST_PRESET
+    fitted: str = ""
 
 
 @dataclass
@@ -75,7 +77,7 @@ class RunForm:
 
 def build(lab: Lab) -> RunForm:
     form = forms.Form(RunConfig, "train", lambda name: choices(lab, name))
-    values = preset_values(lab, FIRST_PRESET)
+    values = preset_values(lab, FIRST_PRESET, next(iter(bases(lab)), ""))
     with gr.Column() as column:
         _row(form, ("dataset", "base"), values)
         preset = gr.Radio(
@@ -155,6 +157,14 @@ def menus_of(lab: Lab, view: TrainingView) -> list[Any]:
     fitting = fitting_method(lab, view.given)
     if fitting != view.given.get("method"):
         changes["method"] = fitting
+    base = str(view.given.get("base") or "") if offered["base"] else ""
+    if base != view.fitted and "learning_rate" in view.given:  # another base, another rate
+        before, after = (
+            lab.presets(known)[view.preset]["learning_rate"] for known in (view.fitted, base)
+        )
+        view.fitted = base
+        if view.given.get("learning_rate") == before != after:
+            changes["learning_rate"] = after
     dataset = str(view.given.get("dataset") or "")
     if dataset and dataset != view.suggested:  # another dataset, other prompts to listen to
         view.suggested = dataset
@@ -179,9 +189,9 @@ def fitting_method(lab: Lab, given: Mapping[str, Any]) -> str:
     return method if method in fitting else fitting[0]
 
 
-def preset_values(lab: Lab, name: str) -> dict[str, Any]:
-    """What a preset sets, and the defaults of what only other presets set."""
-    found = lab.presets()
+def preset_values(lab: Lab, name: str, base: str) -> dict[str, Any]:
+    """What a preset sets for a base, and the defaults of what only other presets set."""
+    found = lab.presets(base)
     defaults = {knob.name: knob.default for knob in knobs(RunConfig)}
     touched = {field for values in found.values() for field in values}
     return {field: defaults[field] for field in touched} | found[name]

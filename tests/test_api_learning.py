@@ -157,7 +157,7 @@ def test_a_run_is_started_followed_stopped_and_resumed(client, judged, base, pre
     dataset = client.predict("liked", validation_share=0.34, api_name="/create_dataset")
     options = client.predict(api_name="/training_options")
     assert (options["bases"], set(options["presets"])) == (
-        ["tiny"],
+        ["tiny", "studio-tiny"],
         {"quick", "balanced", "quality"},
     )
     assert "learning_rate" in options["settings"]["properties"]

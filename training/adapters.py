@@ -61,6 +61,10 @@ class Adapters:
         """Ids of the weights that are here."""
         return base_ids(self._studio)
 
+    def base(self, id: str) -> Base:
+        """One of them; raises ``StudioError`` for an unknown one and ``NotReady`` for one not here."""
+        return find_base(self._studio, id)
+
     def folder(self, row: AdapterRow) -> Path:
         """Where its files are."""
         return self._store.data_dir / row.folder

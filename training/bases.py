@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from engines.base import Availability, Engine, NotReady, StudioError, Weights
-from engines.music.checkpoint import fingerprint
+from engines.music.checkpoint import describe, fingerprint
 
 if TYPE_CHECKING:
     from engines.music.musicgen import MusicGen
@@ -20,7 +20,8 @@ ENGINE = "musicgen"
 @dataclass(frozen=True)
 class Base:
     """Weights on this machine: ``revision`` is the hub's commit, or of an own folder the start of
-    the SHA-256 of its weights; ``source`` is what others know the weights by."""
+    the SHA-256 of its weights; ``source`` is what others know the weights by; ``width`` is the decoder's,
+    in channels."""
 
     id: str
     title: str
@@ -28,6 +29,7 @@ class Base:
     revision: str
     source: str
     license: str
+    width: int
 
 
 def base_ids(studio: Studio) -> list[str]:
@@ -53,7 +55,8 @@ def find_base(studio: Studio, id: str) -> Base:
         ) from error
     revision = engine.cache.revision(weights) or fingerprint(folder)
     license = weights.license or engine.card.license_weights
-    return Base(id, weights.title, folder, revision, weights.repo or id, license)
+    width = describe(folder).hidden_size
+    return Base(id, weights.title, folder, revision, weights.repo or id, license, width)
 
 
 def known(engine: Engine, id: str) -> Weights:

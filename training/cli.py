@@ -22,8 +22,9 @@ from typing import Any
 
 from engines.base import InvalidParams, NotReady, StudioError
 from engines.knobs import Kind, Knob, knobs
+from engines.music.checkpoint import describe
 from storage.errors import StorageError
-from training.config import RunConfig, preset, presets
+from training.config import PRESET_WIDTH, RunConfig, preset, presets
 from training.record import Recorder, RunRecord, State, open_log, read_metrics
 
 log = logging.getLogger(__name__)
@@ -58,10 +59,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     where.add_argument("--output", type=Path, metavar="FOLDER", help="the folder of a new run")
     where.add_argument(
-        "--data", type=Path, default=Path("data"), metavar="FOLDER",
-        help="the studio's data folder, where ids of bases and datasets are looked up (data)",
-    )  # fmt: skip
-    where.add_argument(
         "--cache", type=Path, metavar="FOLDER", help="where codes are kept (OUTPUT/cache)"
     )
     _configuration(train)
@@ -90,7 +87,14 @@ def _configuration(parser: argparse.ArgumentParser) -> None:
     """A file, a preset, and an option for each field; later ones win."""
     group = parser.add_argument_group("configuration")
     group.add_argument("--config", type=Path, metavar="YAML")
-    group.add_argument("--preset", choices=sorted(presets()))
+    group.add_argument(
+        "--preset", choices=sorted(presets()),
+        help="where the values start from; its learning rate is made to suit the base's width",
+    )  # fmt: skip
+    group.add_argument(
+        "--data", type=Path, default=Path("data"), metavar="FOLDER",
+        help="the studio's data folder, where ids of bases and datasets are looked up (data)",
+    )  # fmt: skip
     group.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE", dest="assigned",
         help="the same as --field value",
@@ -115,7 +119,7 @@ def _shown(default: Any) -> str:
 
 
 def _config(options: argparse.Namespace) -> RunConfig:
-    values: dict[str, Any] = preset(options.preset) if options.preset else {}
+    values: dict[str, Any] = {}
     if options.config:
         if not options.config.is_file():
             raise StudioError(f"There is no configuration {options.config}.")
@@ -133,7 +137,23 @@ def _config(options: argparse.Namespace) -> RunConfig:
         for name, value in vars(options).items()
         if name.startswith("field_")
     }
-    return RunConfig.of(values)
+    config = RunConfig.of(values)
+    if not options.preset:
+        return config
+    return RunConfig.of(preset(options.preset, _width(config.base, options.data)) | values)
+
+
+def _width(base: str, data: Path) -> int:
+    """Of a base's decoder, in channels; of one that is not here that of the presets."""
+    try:
+        folder, _ = _base(base, data)
+    except NotReady:
+        print(
+            f"{base} is not here; the learning rate is for {PRESET_WIDTH} channels.",
+            file=sys.stderr,
+        )
+        return PRESET_WIDTH
+    return describe(folder).hidden_size
 
 
 def _listed(knob: Knob | None, value: str) -> Any:
@@ -193,7 +213,7 @@ def _base(name: str, data: Path) -> tuple[Path, str]:
     try:
         return engine.folder(weights), hub.revision(weights)
     except NotReady as error:
-        raise StudioError(
+        raise NotReady(
             f"{weights.title} is not in {hub.root} yet. Download it in the studio's Models tab, or "
             "give --base a folder.",
             "base",

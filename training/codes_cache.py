@@ -1,5 +1,8 @@
 """Codes of sounds and text states of prompts, computed once and kept on disk by content.
 
+A clip that the base made is learned from by the very codes it was made of: they stand in its file.
+Other sounds are encoded.
+
 A file is named by a hash of everything that decides what is in it: the sound's bytes, the codec's
 weights and configuration, the length it is cut to; or the text, the text encoder's weights and the
 tokenizer. So epochs and later runs never touch codec or text encoder, and nothing goes stale.
@@ -17,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engines.base import StudioError
+from storage import StorageError, read_tags
 from storage.errors import translated
 from storage.files import write_whole
 
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-VERSION = "1"  # raise when the way that sounds or texts are prepared changes
+VERSION = "2"  # raise when the way that sounds or texts are prepared changes
 CODEC, TEXT = "audio_encoder", "text_encoder"
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -100,7 +104,9 @@ class CodesCache:
                 f"({1 / loaded.checkpoint.frame_rate:g} s); remove it from the dataset.",
                 "dataset",
             )
-        frames = codes.encode_audio(loaded, samples.T, sample_rate)
+        frames = codes.known(loaded, _written(path), samples.T, sample_rate)
+        if frames is None:
+            frames = codes.encode_audio(loaded, samples.T, sample_rate)
         _write(file, {"codes": torch.as_tensor(frames).to(torch.int16)})
 
     def _encode_text(self, loaded: Loaded, text: str, file: Path) -> None:
@@ -183,6 +189,16 @@ def _file_hash(path: Path) -> str:
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256(json.dumps([VERSION, *parts]).encode()).hexdigest()
+
+
+def _written(path: Path) -> str:
+    """The codes that a clip's file holds, or "". One whose settings are damaged is a sound still."""
+    try:
+        tags = read_tags(path)
+    except StorageError as problem:
+        log.warning("%s: %s", path.name, problem)
+        return ""
+    return tags.codes if tags else ""
 
 
 def _write(file: Path, tensors: Mapping[str, torch.Tensor]) -> None:

@@ -16,6 +16,7 @@ from engines.base import MAX_SEED, Params, StudioError
 from engines.knobs import parse, plain
 
 PRESETS = Path(__file__).parents[1] / "configs" / "training.json"
+PRESET_WIDTH = 1024  # of MusicGen Small's decoder, which the presets' learning rates are for
 
 
 class Method(StrEnum):
@@ -282,14 +283,20 @@ def _presets() -> dict[str, dict[str, Any]]:
     return json.loads(PRESETS.read_text(encoding="utf-8"))
 
 
-def presets() -> dict[str, dict[str, Any]]:
-    """Named changes to the defaults: quick, balanced, quality."""
-    return {name: dict(values) for name, values in _presets().items()}
+def presets(width: int = PRESET_WIDTH) -> dict[str, dict[str, Any]]:
+    """Named changes to the defaults, quick, balanced and quality, for a decoder ``width`` channels wide.
+
+    The step that suits Adam goes with 1 / width (Yang et al. 2022, https://arxiv.org/abs/2203.03466).
+    """
+    found = {name: dict(values) for name, values in _presets().items()}
+    for values in found.values():
+        values["learning_rate"] = float(f"{values['learning_rate'] * PRESET_WIDTH / width:.2g}")
+    return found
 
 
-def preset(name: str) -> dict[str, Any]:
+def preset(name: str, width: int = PRESET_WIDTH) -> dict[str, Any]:
     """One of ``presets``; raises ``StudioError`` naming them all."""
-    found = presets()
+    found = presets(width)
     if name not in found:
         raise StudioError(f"There is no preset {name!r}; there are {', '.join(found)}.", "preset")
     return found[name]

@@ -123,11 +123,14 @@ class Lab:
 
     # runs
 
-    def presets(self) -> dict[str, dict[str, Any]]:
-        """Named changes to the default configuration: quick, balanced, quality."""
+    def presets(self, base: str = "") -> dict[str, dict[str, Any]]:
+        """Named changes to the default configuration (quick, balanced, quality) that suit ``base``.
+
+        Raises ``StudioError`` for a base that is unknown or not here.
+        """
         from training.config import presets
 
-        return presets()
+        return presets(self._adapters.base(base).width) if base else presets()
 
     def bases(self) -> list[str]:
         """Weights that are on this machine and can be trained."""

@@ -7,7 +7,10 @@ numpy ``(C, T)``.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import math
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +81,55 @@ def decode_codes(loaded: Loaded, codes: torch.Tensor) -> np.ndarray:
     with torch.inference_mode():
         values = loaded.model.audio_encoder.decode(apart[None], audio_scales=[None]).audio_values
     return values[:, 0].float().cpu().numpy()
+
+
+# --- codes that stay with their sound -----------------------------------------------------------
+
+LONGEST_BYTES = 2**22  # of codes in text; half an hour of eight codebooks fits
+SAME_DB = 20.0  # a sound is that of its codes where what differs is so much weaker
+
+
+def as_text(codes: np.ndarray) -> str:
+    """Codes ``(K, T)`` as text: K, and int16 values in time's order, deflated, in base 64."""
+    packed = zlib.compress(np.ascontiguousarray(codes.T, "<i2").tobytes(), 9)
+    return f"{codes.shape[0]} {base64.b64encode(packed).decode()}"
+
+
+def from_text(text: str) -> np.ndarray | None:
+    """The int64 ``(K, T)`` of ``as_text``, or None for anything else."""
+    count, _, packed = text.partition(" ")
+    unpacker = zlib.decompressobj()
+    try:
+        codebooks = int(count)
+        values = unpacker.decompress(base64.b64decode(packed, validate=True), LONGEST_BYTES)
+        codes = np.frombuffer(values, "<i2").reshape(-1, codebooks).T
+    except (ValueError, binascii.Error, zlib.error):
+        return None
+    return codes.astype(np.int64) if unpacker.eof and codes.size else None
+
+
+def known(loaded: Loaded, text: str, samples: np.ndarray, sample_rate: int) -> torch.Tensor | None:
+    """The codes in ``text``, as far as ``samples (C, T)`` last, if those are what the codec plays from
+    them; None for another codec's, a changed sound, and no codes at all.
+
+    What is encoded again has other codes than those it was made of.
+    """
+    import torch
+
+    checkpoint, codes = loaded.checkpoint, from_text(text)
+    if codes is None or sample_rate != checkpoint.sample_rate:
+        return None
+    frames = -(-samples.shape[1] // checkpoint.hop_length)
+    fits = len(codes) == checkpoint.codebooks and frames <= codes.shape[1]
+    if not fits or codes.min() < 0 or codes.max() >= checkpoint.vocab_size:
+        return None
+    found = torch.from_numpy(codes[:, :frames].copy())
+    played = decode_codes(loaded, found)[:, : samples.shape[1]]
+    whole = samples[:, : played.shape[1]]
+    if len(whole) != len(played):
+        return None
+    difference, energy = np.square(whole - played).sum(), np.square(whole).sum()
+    return found if difference <= energy * 10 ** (-SAME_DB / 10) else None
 
 
 def split_channels(codes: torch.Tensor, channels: int) -> torch.Tensor:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engines.base import Job
+from engines.music.codes import as_text
 from engines.music.inputs import Tune, given, read_sound
 from engines.music.takes import Beginning, Take, Window, beginning, mono_flat, seeds, windows
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 def make(
     loaded: Loaded, decoder: Decoder, params: MusicGenParams, job: Job
-) -> Iterator[tuple[int, Take]]:
-    """The seed and the finished take of each variation; pieces of the first are emitted.
+) -> Iterator[tuple[int, Take, str]]:
+    """The seed of each variation, the finished take, and its codes in text, "" where it goes on from a
+    sound; pieces of the first are emitted.
 
     Raises ``Cancelled`` at any step and ``StudioError`` for sounds that cannot be read.
     """
@@ -35,13 +37,14 @@ def make(
     _emit(job, [first.opening()], facts)
     made = _codes(loaded, decoder, params, job, begun, drawn, first)
     _emit(job, [first.finish()], facts)
-    yield drawn[0], first
-    for seed, row in zip(drawn[1:], made[1:], strict=True):
+    texts = [as_text(row) if begun is None else "" for row in made]
+    yield drawn[0], first, texts[0]
+    for seed, row, text in zip(drawn[1:], made[1:], texts[1:], strict=True):
         take = Take(loaded, begun)
         take.opening()
         take.grow(row)
         take.finish()
-        yield seed, take
+        yield seed, take, text
 
 
 def _codes(

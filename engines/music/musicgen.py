@@ -60,16 +60,16 @@ class MusicGen(Engine):
         summary="Music from a prompt, mono or stereo; follows a melody, continues a sound, and "
         "learns from your judgements through adapters.",
         license_code="Apache-2.0 (Transformers)",
-        license_weights="CC-BY-NC-4.0 (facebook/musicgen-*)",
+        license_weights="CC-BY-NC-4.0 (facebook/musicgen-*), MIT (studio-tiny)",
         sample_rate=32_000,
         languages=("en",),
-        non_commercial=True,
         paper="https://arxiv.org/abs/2306.05284",
         home="https://huggingface.co/docs/transformers/model_doc/musicgen",
         memory_mb={name: need_mb(*SMALL, name) for name in ("float32", "bfloat16", "int8")},
         requires=("transformers", "torch", "safetensors", "numba"),
         pip_extra="transformers torch safetensors numba",
-        notes="Facebook's weights may be used for non-commercial purposes only (CC-BY-NC-4.0). "
+        notes="Facebook's weights may be used for non-commercial purposes only (CC-BY-NC-4.0); "
+        "studio-tiny, which comes with the studio, for anything (MIT). "
         "Memory is that of musicgen-small with one variation of 30 s; by their parameters the "
         "medium decoder is 4.4 times, the large one 7.8 times as large. While a checkpoint is "
         "loaded, its decoder takes four bytes a parameter more. Own checkpoints: a folder in "
@@ -265,7 +265,7 @@ class MusicGen(Engine):
         adapters = self.adapters_of(params)
         chosen = {"model": self._name, "precision": str(self._decoder.format)}
         revision = self.revision(params)
-        for seed, take in make(self._loaded, self._decoder, params, job):
+        for seed, take, codes in make(self._loaded, self._decoder, params, job):
             job.check()
             yield Clip(
                 mono_flat(take.samples),
@@ -275,4 +275,5 @@ class MusicGen(Engine):
                 settings={"variations": 1, "seed": seed, **chosen},
                 adapter=" + ".join(adapter.id for adapter, _ in adapters),
                 adapter_scale=adapters[0][1] if adapters else None,
+                codes=codes,
             )

@@ -1,8 +1,10 @@
 """Codes, text states and sound against the Transformers model itself, on tiny random weights."""
 
+import base64
 import dataclasses
 import io
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -380,3 +382,46 @@ def test_only_the_decoder_changes_its_dtype(tiny_musicgen):
     assert loaded.model.decoder.lm_heads[0].weight.dtype == torch.bfloat16
     assert loaded.model.audio_encoder.dtype == loaded.model.text_encoder.dtype == torch.float32
     assert dataclasses.replace(loaded.checkpoint) == checkpoint.describe(tiny_musicgen)
+
+
+# --- codes that stay with their sound -----------------------------------------------------------
+
+
+def drawn(loaded, frames=30, seed=0):
+    facts = loaded.checkpoint
+    return np.random.default_rng(seed).integers(0, 2048, (facts.codebooks, frames))
+
+
+def test_codes_are_text_and_codes_again():
+    found = np.random.default_rng(1).integers(0, 2048, (4, 77))
+    text = codes.as_text(found)
+    assert text.isascii() and len(text) < 4 * 77 * 3
+    assert np.array_equal(codes.from_text(text), found)
+
+
+def bomb():
+    return base64.b64encode(zlib.compress(bytes(codes.LONGEST_BYTES * 4))).decode()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "4", "4 !", "0 eJwDAAAAAAE=", "-1 eJwDAAAAAAE=", "x eJwDAAAAAAE=", "4 YWJj", f"4 {bomb()}"]
+)  # fmt: skip
+def test_what_is_no_codes_is_none(text):
+    assert codes.from_text(text) is None
+
+
+def test_the_codes_of_a_sound_are_known_by_how_they_sound(loaded):
+    found, rate = drawn(loaded), loaded.checkpoint.sample_rate
+    text, hop = codes.as_text(found), loaded.checkpoint.hop_length
+    sound = codes.decode_codes(loaded, torch.from_numpy(found))
+    assert np.array_equal(codes.known(loaded, text, sound, rate), found)
+    short = codes.known(loaded, text, sound[:, : 10 * hop + 1], rate)
+    assert np.array_equal(short, found[:, :11])
+    other = codes.as_text(drawn(loaded, seed=1))
+    longer = np.concatenate([sound, sound], axis=1)
+    for wrong, samples, at in (
+        ("", sound, rate), (other, sound, rate), (text, sound[:, ::-1], rate), (text, longer, rate),
+        (text, sound, rate // 2), (codes.as_text(found[1:]), sound, rate),
+        (codes.as_text(found + 30_000), sound, rate),
+    ):  # fmt: skip
+        assert codes.known(loaded, wrong, np.ascontiguousarray(samples), at) is None

@@ -44,6 +44,7 @@ def test_a_row_holds_what_was_given(store, tone):
         app_version="0.1.0",
         adapter="a1",
         adapter_scale=0.5,
+        codes="c1.23",
     )
     assert store.clips.get(clip.id) == clip
     assert (clip.engine, clip.task, clip.text, clip.title) == ("vevo", "vc", "Guten Tag", "Gruß")
@@ -58,7 +59,7 @@ def test_a_row_holds_what_was_given(store, tone):
     assert len(clip.id) == 26
     assert store.clips.restore(clip.path) == Embedded(
         "vevo", "main@1", "a1", 0.5, {"steps": 32, "scale": 2.5}, 7, "Guten Tag", "Gruß",
-        (parent.hash,), "0.1.0",
+        (parent.hash,), "c1.23", "0.1.0",
     )  # fmt: skip
 
 

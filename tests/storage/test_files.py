@@ -24,6 +24,7 @@ TAGS = Embedded(
     text='東京の夜に、音楽を聴く。\n"quotes" \\ back 🎵 \t tab = equals',
     title="夜の音楽",
     parents=("a" * 64, "b" * 64),
+    codes="4 eJwDAAAAAAE=",
     app_version="0.1.0",
 )
 

@@ -8,6 +8,8 @@ import pytest
 
 from engines.base import InvalidParams, StudioError
 from engines.knobs import knobs
+from engines.music.checkpoint import describe
+from tests import tiny_musicgen
 from training import cli
 from training.config import Method, RunConfig, presets
 
@@ -71,6 +73,27 @@ def test_presets_are_valid_and_go_from_quick_to_thorough():
     assert made["balanced"] == RunConfig()
 
 
+def test_presets_suit_the_width_of_the_decoder():
+    plain, narrow = presets(), presets(256)
+    for name, values in narrow.items():
+        assert values.pop("learning_rate") == pytest.approx(4 * plain[name].pop("learning_rate"))
+        assert values == plain[name]
+
+
+def test_a_preset_on_the_command_line_suits_its_base(tmp_path, capsys):
+    base = tiny_musicgen.make(tmp_path / "base")
+    options = ["validate", "--preset", "quick", "--base"]
+    assert cli.main([*options, str(base)]) == 0
+    found = RunConfig.from_yaml(capsys.readouterr().out)
+    assert found.learning_rate == presets(describe(base).hidden_size)["quick"]["learning_rate"]
+    assert cli.main([*options, "musicgen-small", "--data", str(tmp_path / "data")]) == 0
+    shown = capsys.readouterr()
+    assert "musicgen-small is not here" in shown.err
+    assert RunConfig.from_yaml(shown.out).learning_rate == presets()["quick"]["learning_rate"]
+    assert cli.main([*options, str(base), "--learning-rate", "0.5"]) == 0
+    assert RunConfig.from_yaml(capsys.readouterr().out).learning_rate == 0.5
+
+
 def test_the_command_line_has_an_option_for_each_field(capsys):
     with pytest.raises(SystemExit):
         cli.main(["train", "--help"])
@@ -86,7 +109,7 @@ def test_options_win_over_set_over_the_file_over_the_preset(tmp_path, capsys):
     given += ["--set", "target_modules=fc1,fc2", "--seed", "7", "--use-margin"]
     assert cli.main(["validate", *given]) == 0
     config = RunConfig.from_yaml(capsys.readouterr().out)
-    assert (config.accumulation, config.epochs, config.lora_r, config.seed) == (2, 4, 2, 7)
+    assert (config.accumulation, config.epochs, config.lora_r, config.seed) == (1, 4, 2, 7)
     assert (config.target_modules, config.use_margin) == (("fc1", "fc2"), True)
 
 

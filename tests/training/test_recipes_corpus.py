@@ -137,7 +137,7 @@ class Beep:
 
 @pytest.fixture
 def beeps(monkeypatch):
-    monkeypatch.setitem(corpora._renderers, 800, Beep())
+    monkeypatch.setattr(corpora, "_renderer", lambda _: Beep())
     monkeypatch.setattr(corpora, "SHARD", 4)
     monkeypatch.setattr(render, "find_soundfont", lambda: Path())
 
@@ -193,6 +193,23 @@ def test_a_stopped_corpus_is_open_as_far_as_it_is_and_goes_on(tmp_path, beeps):
     corpora._write_shard(tmp_path / "one", whole.plan, 1)
     assert second.read_bytes() == before
     assert len(Corpus.open(tmp_path / "one")) == 10
+
+
+def test_scores_alone_need_no_soundfont(tmp_path, monkeypatch):
+    monkeypatch.setattr(render, "SOUNDFONTS", ())
+    plan = CorpusPlan(3, 1.0, 800, 3, "scores", rendered=False)
+    corpora.write(tmp_path, plan)
+    assert not list(tmp_path.glob("*.npy"))
+    corpus = Corpus.open(tmp_path)
+    assert (len(corpus), corpus.samples) == (3, ())
+    for index, brief in enumerate(corpus.briefs):
+        drawn = plan.rng(index)
+        assert draw_brief(drawn) == brief
+        assert np.array_equal(corpus.codes[index], score.write(compose(brief, 1.0, drawn)))
+    shard = tmp_path / "shard-00000.codes"
+    stamp = shard.stat().st_mtime_ns
+    corpora.write(tmp_path, plan)
+    assert shard.stat().st_mtime_ns == stamp
 
 
 def test_a_folder_of_another_plan_is_refused(tmp_path, beeps):
@@ -257,7 +274,8 @@ def test_a_recipe_with_a_wrong_word_is_refused(tmp_path):
 def test_splits_of_a_recipe_share_no_piece():
     plans = Recipe.read(RECIPES[0]).corpus.plans(RATE, 1)
     draws = [plan.rng(0).random() for plan in plans.values()]
-    assert len(set(draws)) == len(plans) == 2
+    assert len(set(draws)) == len(plans) == 3
+    assert [plan.rendered for plan in plans.values()] == [True, True, False]
 
 
 def test_the_tokenizer_knows_its_words_and_spells_the_rest():

@@ -14,8 +14,11 @@ from benchmarks.studio_tiny import codec, loop, probe, prompts, report, scores, 
 from benchmarks.studio_tiny.clips import Maker, made
 from benchmarks.studio_tiny.scores import Heard
 from benchmarks.studio_tiny.sound import Fault
+from engines.studio import Studio
+from storage import ClipQuery
 from tests import tiny_musicgen as tiny
-from training import cli
+from tests.conftest import make_settings
+from training.lab import Lab
 from training.recipes.composer import Brief
 from training.recipes.corpus import SCALE, Corpus, CorpusPlan
 from training.recipes.theory import Key
@@ -343,28 +346,27 @@ class Says:
 
 
 def test_how_often_a_family_is_found_before_and_after():
-    quiet, loud = np.full(10, 0.1), np.full(10, 0.9)
-    found = loop.compare(Says(), [loud, quiet, quiet, quiet], [loud, loud, loud, quiet], RATE)
-    assert (found.before, found.after, found.times) == (0.25, 0.75, 3)
-    assert loop.compare(Says(), [quiet] * 4, [loud] * 4, RATE).times == 8
+    assert loop.Learned("Keys", 8, 0.25, 0.75).times == 3
+    assert loop.Learned("Keys", 4, 0.0, 1.0).times == 8
 
 
-def test_the_loop_trains_an_adapter_that_is_used(base, tmp_path, monkeypatch):
-    """In this process, for speed."""
+def test_the_loop_goes_through_the_studio(tmp_path):
+    """Clips, stars, a dataset, a run, an adapter; on random weights, by a probe that likes about half."""
 
-    def run(command, check, **_):
-        assert command[1:3] == ["-m", "training.cli"]
-        assert cli.main(command[3:]) == 0
+    class Likes:
+        def name(self, sounds, sample_rate):
+            return [
+                probe.Named("jazz", loop.LIKED if int(1e6 * abs(float(s[999]))) % 2 else "World")
+                for s in sounds
+            ]
 
-    monkeypatch.setenv("STUDIO_DEVICE", "cpu")
-    monkeypatch.setattr(loop.subprocess, "run", run)
-    rng = np.random.default_rng(0)
-    sounds = [0.2 * rng.standard_normal(1600).astype(np.float32) for _ in range(6)]
-    dataset = loop.write_dataset(tmp_path / "data", sounds, [f"calm {n}" for n in range(6)], 3200)
-    assert len((dataset / "train" / "metadata.jsonl").read_text().splitlines()) == 2
-    adapter, seconds = loop.train(base, dataset, tmp_path / "run")
-    assert seconds > 0
-    plain, changed = Maker(base), Maker(base, adapter)
-    assert plain.id != changed.id
-    one, other = (maker.make(["calm"], [1], 0.6)[0] for maker in (plain, changed))
-    assert not np.array_equal(one, other)
+    tiny.make(tmp_path / "data" / "models" / "own" / "tiny")
+    with Studio(make_settings(tmp_path)) as studio, Lab(studio) as lab:
+        found = loop.run(studio, lab, Likes(), "tiny", 1, 5, ["calm", "dark"])
+        (dataset,), (adapter,) = lab.datasets(), lab.adapters()
+        assert (dataset.items, found.learned) == (5, len(lab.dataset_items(dataset.id, "train")))
+        made = studio.clips.search(ClipQuery(descending=False, page_size=200)).rows
+    asked = [clip for clip in made if clip.text in ("calm", "dark")]
+    assert [clip.adapter for clip in asked] == ["", "", adapter.id, adapter.id]
+    assert [clip.seed for clip in asked] == [0, 1, 0, 1]
+    assert (found.clips, found.family) == (2, loop.LIKED) and 0 < found.training_s < 120

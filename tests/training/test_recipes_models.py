@@ -17,6 +17,7 @@ from engines.music import checkpoint, codes
 from engines.music.decoding import Decoder
 from training.config import Precision
 from training.recipes import codec as codecs
+from training.recipes import corpus as corpora
 from training.recipes import model as models
 from training.recipes import score
 from training.recipes.captions import caption
@@ -24,13 +25,14 @@ from training.recipes.codec import CodecShape, ScoreCodec, SpectralLoss, si_sdr
 from training.recipes.composer import PARTS, draw_brief, knowledge
 from training.recipes.corpus import SCALE, Corpus, CorpusPlan
 from training.recipes.listen_task import ListenTask
-from training.recipes.music_task import MusicTask
+from training.recipes.music_task import MusicTask, entering
 from training.recipes.pipeline import Pipeline, Stage
 from training.recipes.recipe import Recipe, WordsRecipe
 from training.recipes.synth_task import SynthTask
 from training.recipes.text import learn_tokenizer
 from training.recipes.words_task import WordsTask
 from training.record import State, read_metrics
+from training.tasks import tokens
 
 RATE = 3200
 SHAPE = {
@@ -41,7 +43,7 @@ STYLES = sorted(knowledge()["styles"])
 SCHEDULE = {"epochs": 1, "batch_size": 4, "learning_rate": 3e-3}
 RECIPE = Recipe(
     name="tiny",
-    corpus={"items": 8, "validation_items": 4, "seconds": 1.0},
+    corpus={"items": 8, "validation_items": 4, "scores": 8, "seconds": 1.0},
     codec=SHAPE,
     synth={"crop_s": 0.5, "steps_per_epoch": 6, "validation_crops": 8, "schedule": SCHEDULE},
     listen={"crop_s": 0.5, "steps_per_epoch": 6, "validation_crops": 8, "schedule": SCHEDULE},
@@ -386,18 +388,50 @@ def test_the_loss_is_the_librarys():
     assert float(ours.value) == pytest.approx(np.mean(each), abs=1e-5)
 
 
-def test_codebooks_weigh_what_the_recipe_says():
-    plain, first = music_task(), music_task(codebook_weights=(1.0, 0.0, 0.0, 0.0))
-    batch = plain.validation()[0]
-    with torch.no_grad():
-        expected = plain.loss(batch, False).metrics["codebook_1"]
-        assert float(first.loss(batch, False).value) == pytest.approx(float(expected), abs=1e-5)
+def struck(k, nth=0):
+    """A code of a book that begins a note."""
+    return int(np.flatnonzero(score.begins()[k])[nth])
+
+
+def test_a_part_is_entering_until_it_has_begun_some_notes():
+    line = np.full((4, 8), score.RESTING)
+    line[1, 2:] = struck(1) + 1  # one goes on that never began
+    line[1, 3], line[1, 6] = struck(1), struck(1, 5)
+    line[3, 0] = struck(3)
+    labels = tokens([torch.from_numpy(line)], 3072).labels
+    assert labels.shape == (1, 4, 11)
+    assert [int(n) for n in entering(labels, 1).sum(-1)[0]] == [
+        11,
+        1 + 4,
+        11,
+        3 + 1,
+    ]  # with the delay
+    assert [int(n) for n in entering(labels, 2).sum(-1)[0]] == [11, 1 + 7, 11, 11]
+    changed = labels.clone()
+    changed[0, 1, 5:] = score.RESTING  # what comes later is not known
+    assert torch.equal(entering(changed, 1)[..., :5], entering(labels, 1)[..., :5])
+
+
+def test_what_enters_weighs_more():
+    batch = music_task().validation()[0][:1]
+    found = {}
+    for weight in (1.0, 11.0):
+        task = music_task(entry_weight=weight)
+        line = task._held_out.codes[batch[0].item]
+        line[:] = score.RESTING
+        line[:, 4] = [struck(k) for k in range(4)]
+        with torch.no_grad():
+            found[weight] = task.loss(batch, False)
+    assert found[1.0].metrics == found[11.0].metrics  # these say what each code costs, in nats
+    first = 5 / 50  # of the frames, up to the entry
+    times = float(found[11.0].value) / float(found[1.0].value)
+    assert times == pytest.approx(1 + 10 * first, rel=0.2)
 
 
 def test_it_learns_from_the_caption():
     """One frame, so that nothing but the caption says which style it is."""
     task = music_task(3, 64, 1, ema_decay=0.9, crop_s=0.02, conditioning_dropout=0.0)
-    learn(task, 12)
+    learn(task, 20)
     for take in task.validation()[0]:
         style = pieces(6, 1).briefs[take.item].style
         found = {}
@@ -507,6 +541,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recipe")
     for split, items in (("train", 8), ("validation", 4)):
         write(tones(items, split), folder / "corpus" / split)
+    corpora.write(folder / "corpus" / "scores", RECIPE.corpus.plans(RATE, RECIPE.seed)["scores"])
     pipeline = Pipeline(RECIPE, folder, 1, Precision.FLOAT32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STUDIO_DEVICE", "cpu")

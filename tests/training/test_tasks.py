@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from engines.music import checkpoint, codes
+from storage import Embedded, coding
 from tests import tiny_musicgen as tiny
-from tests.training.conftest import make_task, noise, tone, write_dataset
+from tests.training.conftest import SAMPLE_RATE, make_task, noise, tone, write_dataset
 from training import losses
 from training.config import Precision
 from training.tasks import tokens
@@ -107,6 +108,33 @@ def test_the_cache_knows_other_weights_lengths_and_content(tmp_path, base, sound
     assert count() == 10
     make_task(other, sounds, tmp_path)
     assert count() == 15
+
+
+def test_clips_of_the_base_are_learned_by_their_own_codes(tmp_path, base, monkeypatch):
+    loaded = checkpoint.load(base)
+    dataset = write_dataset(tmp_path / "data", [("train", f"{n}", [tone(200)]) for n in (1, 2)])
+    made = [np.random.default_rng(n).integers(0, 2048, (4, 20)) for n in (1, 2)]
+    for path, found in zip(sorted(dataset.rglob("*.flac")), made, strict=True):
+        sound = codes.decode_codes(loaded, torch.from_numpy(found))
+        tags = Embedded(codes=codes.as_text(found))
+        path.write_bytes(coding.encode(sound, SAMPLE_RATE, coding.FLAC_24, tags))
+    heard = codes.encode_audio(loaded, sound, SAMPLE_RATE)
+    assert not np.array_equal(heard, found)  # what encoding finds is something else
+    monkeypatch.setattr(codes, "encode_audio", None)
+    task = make_task(base, dataset, tmp_path)
+    for item, found in zip(task._corpus.train, made, strict=True):
+        assert np.array_equal(task._cache.codes(item.files[0], 10.0), found)
+
+
+def test_a_sound_whose_settings_are_damaged_is_encoded(tmp_path, base, monkeypatch, caplog):
+    monkeypatch.setattr(Embedded, "to_json", lambda _: "{")
+    dataset = write_dataset(tmp_path / "data", [("train", f"{n}", [tone(200)]) for n in (1, 2)])
+    for path in dataset.rglob("*.flac"):
+        sound = tone(300)[None].astype(np.float32)
+        path.write_bytes(coding.encode(sound, SAMPLE_RATE, coding.FLAC_24, Embedded()))
+    task = make_task(base, dataset, tmp_path)
+    assert task._cache.codes(task._corpus.train[0].files[0], 10.0).shape == (4, 20)
+    assert "damaged" in caplog.text
 
 
 def test_clips_are_cut_to_the_longest_length(tmp_path, base):

@@ -20,7 +20,7 @@ FEEL = {
     "high": ("driving", "powerful", "lively", "busy", "loud", "intense"),
 }
 WITH = ("with", "featuring", "played on", "led by", "for")
-KEPT = {"style": 0.85, "mood": 0.6, "energy": 0.35, "key": 0.4, "tempo": 0.5, "lead": 0.85,
+KEPT = {"style": 0.85, "mood": 0.6, "energy": 0.35, "key": 0.65, "tempo": 0.7, "lead": 0.85,
         "support": 0.5}  # fmt: skip
 IN_TEXT = 0.45  # of what is kept, how much is said in the text rather than as an attribute
 

@@ -11,6 +11,7 @@ number of processes, and a stopped run goes on with the first shard that is miss
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 from collections.abc import Iterator
@@ -30,13 +31,20 @@ SCALE = 32767
 
 @dataclass(frozen=True)
 class CorpusPlan:
-    """What a corpus holds. ``split`` keeps held-out items apart from those trained on."""
+    """What a corpus holds. ``split`` keeps held-out items apart from those trained on. What is not
+    ``rendered`` has a score and no sound, which takes a hundredth of a second a piece."""
 
     items: int
     seconds: float = 10.0
     sample_rate: int = 16000
     seed: int = 1
     split: str = "train"
+    rendered: bool = True
+
+    @property
+    def last_kind(self) -> str:
+        """The file of a shard that is written last, so that a shard with it is whole."""
+        return "npy" if self.rendered else "codes"
 
     @property
     def shards(self) -> int:
@@ -49,13 +57,13 @@ class CorpusPlan:
 
 
 def write(folder: Path, plan: CorpusPlan, workers: int = 1) -> None:
-    """Render every shard of ``plan`` that ``folder`` does not hold yet."""
+    """Compose and render every shard of ``plan`` that ``folder`` does not hold yet."""
     folder.mkdir(parents=True, exist_ok=True)
     described = folder / "corpus.json"
     if described.exists() and json.loads(described.read_text(encoding="utf-8")) != asdict(plan):
         raise ValueError(f"{folder} holds a corpus of another plan; choose an empty folder.")
     described.write_text(json.dumps(asdict(plan), indent=1), encoding="utf-8")
-    missing = [n for n in range(plan.shards) if not _path(folder, n, "npy").exists()]
+    missing = [n for n in range(plan.shards) if not _path(folder, n, plan.last_kind).exists()]
     with ProcessPoolExecutor(workers) as pool:
         for done in pool.map(
             _write_shard, *zip(*((folder, plan, n) for n in missing), strict=True)
@@ -67,27 +75,29 @@ def _path(folder: Path, number: int, kind: str) -> Path:
     return folder / f"shard-{number:05d}.{kind}"
 
 
-_renderers: dict[int, Any] = {}
+@functools.cache
+def _renderer(sample_rate: int) -> Any:
+    from training.recipes.render import Renderer, find_soundfont
+
+    return Renderer(find_soundfont(), sample_rate)
 
 
 def _write_shard(folder: Path, plan: CorpusPlan, number: int) -> int:
-    from training.recipes.render import Renderer, find_soundfont
-
-    if plan.sample_rate not in _renderers:
-        _renderers[plan.sample_rate] = Renderer(find_soundfont(), plan.sample_rate)
     first, end = number * SHARD, min((number + 1) * SHARD, plan.items)
-    frames = round(plan.seconds * plan.sample_rate)
+    frames = round(plan.seconds * plan.sample_rate) if plan.rendered else 0
     samples, scores, lines = np.zeros((end - first, len(PARTS), frames), np.int16), [], []
     for index in range(first, end):
         rng = plan.rng(index)
         brief = draw_brief(rng)
         piece = compose(brief, plan.seconds, rng)
-        sound = _renderers[plan.sample_rate].render(piece)
-        samples[index - first] = np.round(sound * SCALE).astype(np.int16)
+        if plan.rendered:
+            sound = _renderer(plan.sample_rate).render(piece)
+            samples[index - first] = np.round(sound * SCALE).astype(np.int16)
         scores.append(score.write(piece))
         lines.append(json.dumps(asdict(brief)))
     _path(folder, number, "jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    for kind, values in (("codes", np.stack(scores)), ("npy", samples)):
+    files = {"codes": np.stack(scores)} | ({"npy": samples} if plan.rendered else {})
+    for kind, values in files.items():
         part = _path(folder, number, "part")
         with part.open("wb") as file:
             np.save(file, values)
@@ -99,7 +109,8 @@ def _write_shard(folder: Path, plan: CorpusPlan, number: int) -> int:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus on disk: ``samples[shard]`` is mapped from the file, ``codes (N, K, F)`` are read."""
+    """A corpus on disk: ``samples[shard]`` is mapped from the file (there is none where nothing is
+    rendered), ``codes (N, K, F)`` are read."""
 
     plan: CorpusPlan
     samples: tuple[np.ndarray, ...]
@@ -112,9 +123,10 @@ class Corpus:
         plan = CorpusPlan(**json.loads((folder / "corpus.json").read_text(encoding="utf-8")))
         samples, codes, briefs = [], [], []
         for number in range(plan.shards):
-            if not _path(folder, number, "npy").exists():
+            if not _path(folder, number, plan.last_kind).exists():
                 break
-            samples.append(np.load(_path(folder, number, "npy"), mmap_mode="r"))
+            if plan.rendered:
+                samples.append(np.load(_path(folder, number, "npy"), mmap_mode="r"))
             codes.append(np.load(_path(folder, number, "codes")))
             briefs += list(_briefs(_path(folder, number, "jsonl")))
         return cls(plan, tuple(samples), np.concatenate(codes), tuple(briefs))

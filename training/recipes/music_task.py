@@ -12,6 +12,7 @@ import torch
 
 from training import losses
 from training.loop import Loss
+from training.recipes import score
 from training.recipes.captions import caption
 from training.recipes.corpus import Corpus
 from training.recipes.recipe import MusicRecipe
@@ -28,6 +29,15 @@ class Take(NamedTuple):
     frames: int
     caption: str
     held_out: bool = False
+
+
+def entering(labels: torch.Tensor, notes: int) -> torch.Tensor:
+    """Where a part has begun fewer than ``notes`` notes before, in labels of a score ``(B, K, T)``; a bool
+    tensor of the same shape. It follows from what came before, and not from what the label is."""
+    begins = torch.from_numpy(score.begins()).to(labels.device)
+    books = torch.arange(labels.shape[1], device=labels.device)[None, :, None]
+    begun = begins[books, labels.clamp(min=0)] & (labels >= 0)
+    return begun.cumsum(-1) - begun.long() < notes
 
 
 class MusicTask:
@@ -123,11 +133,13 @@ class MusicTask:
             encoder_attention_mask=mask,
             use_cache=False,
         ).logits.view(rows, codebooks, length, -1)
+        found = losses.token_losses(logits, labels)
         valid = (labels != losses.IGNORED).sum((0, 2))
-        each = losses.token_losses(logits, labels).sum((0, 2)) / valid
-        weights = torch.tensor(self._recipe.codebook_weights).to(each)
-        metrics = {f"codebook_{k + 1}": value for k, value in enumerate(each.detach())}
-        return Loss((each * weights).sum() / weights.sum(), metrics)
+        plain = found.detach().sum((0, 2)) / valid
+        metrics = {f"codebook_{k + 1}": value for k, value in enumerate(plain)}
+        recipe = self._recipe
+        weight = 1 + (recipe.entry_weight - 1) * entering(labels, recipe.entry_notes)
+        return Loss(((found * weight).sum((0, 2)) / valid).mean(), metrics)
 
     def _codes(self, take: Take) -> np.ndarray:
         pieces = self._held_out if take.held_out else self._train

@@ -139,7 +139,8 @@ class Pipeline:
         """The task with fresh weights but for the text encoder's."""
         from training.recipes.music_task import MusicTask
 
-        model, (train, held_out) = self._fresh(), map(self.corpus, SPLITS)
+        train = self.corpus("scores" if self.recipe.corpus.scores else "train")
+        model, held_out = self._fresh(), self.corpus("validation")
         self._words_task(model.text_encoder).load(self._best(Stage.WORDS))
         return MusicTask(
             self.recipe.music, model, self.tokenizer(), train, held_out, self.recipe.seed,

@@ -42,18 +42,22 @@ class Schedule(Params):
 
 
 class CorpusRecipe(Params):
-    """How many pieces of how many seconds."""
+    """How many pieces of how many seconds: rendered ones, held-out ones, and ``scores`` that are written
+    down only, from which the language model learns (0: from the rendered ones). A small model knows a
+    few thousand pieces by heart before it understands what was asked for."""
 
     items: int = Field(ge=1)
     validation_items: int = Field(ge=1)
+    scores: int = Field(0, ge=0)
     seconds: float = Field(10.0, gt=0)
 
     def plans(self, sample_rate: int, seed: int) -> dict[str, CorpusPlan]:
         """Of each split."""
-        sizes = {"train": self.items, "validation": self.validation_items}
+        sizes = {"train": self.items, "validation": self.validation_items, "scores": self.scores}
         return {
-            split: CorpusPlan(items, self.seconds, sample_rate, seed, split)
+            split: CorpusPlan(items, self.seconds, sample_rate, seed, split, split != "scores")
             for split, items in sizes.items()
+            if items
         }
 
 
@@ -116,8 +120,9 @@ class DecoderShape(Params):
 class MusicRecipe(Params):
     """The language model: text encoder and decoder, trained together, on pieces from their start.
 
-    What the words decide is decided in the first moments, which are little of a piece: without
-    ``opening_batches`` an epoch of ``opening_size`` pieces' first ``opening_s`` the words go unheard.
+    What the words decide is decided where a part enters, which is little of a piece: who plays, how fast,
+    in which key. So an epoch has ``opening_batches`` of ``opening_size`` pieces' first ``opening_s``, and
+    what a part does counts ``entry_weight`` times until it has begun ``entry_notes`` notes.
     ``short_share`` of the other batches are cut to ``short_crop_s``: a frame of a short piece costs less
     (after Press et al. 2020, https://arxiv.org/abs/2012.15832).
     """
@@ -132,7 +137,8 @@ class MusicRecipe(Params):
     opening_batches: int = Field(0, ge=0)
     conditioning_dropout: float = Field(0.1, ge=0, lt=1)
     ema_decay: float = Field(0.999, ge=0, lt=1)
-    codebook_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
+    entry_weight: float = Field(1.0, ge=1)
+    entry_notes: int = Field(1, ge=1)
     schedule: Schedule
 
 

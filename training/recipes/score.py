@@ -32,6 +32,8 @@ RINGS = 64  # frames of a stroke of drums
 STARTS = 3  # frames of a tone that are its own before it goes around
 STAGES = (STARTS, 8, 20)  # ages at which a tone that decays is next weaker
 
+STRIKES = ("stroke", "bass", "start")  # kinds of codes that begin a note
+
 Code = tuple[object, ...]
 Atom = tuple[str, object]
 
@@ -127,6 +129,15 @@ def _range(name: str, part: str) -> range:
 def vocabulary() -> int:
     """How many codes a language model needs for each codebook, a multiple of 256."""
     return -(-max(map(len, books())) // 256) * 256
+
+
+@functools.cache
+def begins() -> np.ndarray:
+    """Which codes begin a note, bool ``(4, vocabulary)``."""
+    found = np.zeros((len(PARTS), vocabulary()), bool)
+    for line, book in zip(found, books(), strict=True):
+        line[: len(book)] = [code[0] in STRIKES and code[-1] == 0 for code in book.codes]
+    return found
 
 
 def require(entries: int, frame_rate: float) -> None:
