@@ -78,11 +78,11 @@ def measure(
     repeated = same([sounds[n] for n in firsts], list(again))
     heard = scores.listen(named, sounds, maker.sample_rate)
 
-    held_out = list(range(min(renders, len(corpus))))
-    true_briefs = [corpus.briefs[n] for n in held_out]
-    true = [resample(corpus.sound(n), corpus.plan.sample_rate, maker.sample_rate) for n in held_out]
+    rate = corpus.plan.sample_rate
+    true = [resample(corpus.sound(n), rate, maker.sample_rate) for n in range(len(corpus))]
     of_codec, rebuilt = codec.measure(maker, true)
     maker.close()
+    true, rebuilt, true_briefs = true[:renders], rebuilt[:renders], corpus.briefs[:renders]
     columns = {
         "model": scores.score(briefs, heard),
         "prompts shuffled": scores.shuffled(briefs, heard),
@@ -113,7 +113,9 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--renders", type=int, default=96, help="true renders as controls")
+    parser.add_argument(
+        "--renders", type=int, default=96, help="true renders as controls; the codec takes all"
+    )
     parser.add_argument("--no-speed", action="store_true", help="leave the fresh process out")
     options = parser.parse_args()
     found = measure(

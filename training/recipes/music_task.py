@@ -13,6 +13,7 @@ import torch
 from training import losses
 from training.loop import Loss
 from training.recipes import score
+from training.recipes.asked import AskedHeads
 from training.recipes.captions import caption
 from training.recipes.corpus import Corpus
 from training.recipes.recipe import MusicRecipe
@@ -20,6 +21,7 @@ from training.tasks import tokens
 
 WEIGHTS, AVERAGE = "weights.safetensors", "average.safetensors"
 PARTS = ("text_encoder.", "decoder.", "enc_to_dec_proj.")
+HEADS = "asked."
 
 
 class Take(NamedTuple):
@@ -42,7 +44,9 @@ def entering(labels: torch.Tensor, notes: int) -> torch.Tensor:
 
 class MusicTask:
     """Satisfies ``training.loop.Task``. ``model`` is a whole MusicGen with fresh weights; its codec is
-    not used. Validation and what ``best`` holds are of the weights' moving average."""
+    not used. Validation and what ``best`` holds are of the weights' moving average.
+
+    Heads over the middle of the decoder are learned beside it, see ``MusicRecipe.asked_weight``."""
 
     def __init__(
         self,
@@ -64,6 +68,10 @@ class MusicTask:
             for name, parameter in model.named_parameters()
             if name.startswith(PARTS) and parameter.requires_grad
         }
+        torch.manual_seed(seed)
+        self._heads = AskedHeads(model.decoder.config.hidden_size).to(self._device)
+        if recipe.asked_weight:
+            self._learned |= {f"{HEADS}{n}": p for n, p in self._heads.named_parameters()}
         self._average = {name: p.detach().clone() for name, p in self._learned.items()}
         self._steps = 0
         rate = model.config.audio_encoder.frame_rate
@@ -120,30 +128,42 @@ class MusicTask:
 
     def _loss(self, batch: Sequence[Take], training: bool) -> Loss:
         codes = [torch.from_numpy(self._codes(take)) for take in batch]
-        made = tokens(codes, self._pad)
+        given = tokens(codes, self._pad)
         hidden, mask = self._conditioning([take.caption for take in batch])
         if training:  # from the generator that the loop seeded for this batch
             dropped = np.random.random(len(batch)) < self._recipe.conditioning_dropout
             hidden = hidden * torch.from_numpy(~dropped).to(hidden)[:, None, None]
-        inputs, labels = made.inputs.to(self._device), made.labels.to(self._device)
+        inputs, labels = given.inputs.to(self._device), given.labels.to(self._device)
         rows, codebooks, length = inputs.shape
-        logits = self.model.decoder(
+        made = self.model.decoder(
             input_ids=inputs.reshape(rows * codebooks, length),
             encoder_hidden_states=hidden,
             encoder_attention_mask=mask,
+            output_hidden_states=True,
             use_cache=False,
-        ).logits.view(rows, codebooks, length, -1)
+        )
+        logits = made.logits.view(rows, codebooks, length, -1)
         found = losses.token_losses(logits, labels)
         valid = (labels != losses.IGNORED).sum((0, 2))
         plain = found.detach().sum((0, 2)) / valid
         metrics = {f"codebook_{k + 1}": value for k, value in enumerate(plain)}
         recipe = self._recipe
         weight = 1 + (recipe.entry_weight - 1) * entering(labels, recipe.entry_notes)
-        return Loss(((found * weight).sum((0, 2)) / valid).mean(), metrics)
+        value = ((found * weight).sum((0, 2)) / valid).mean()
+        if recipe.asked_weight:
+            middle = made.hidden_states[len(made.hidden_states) // 2]
+            briefs = [self._pieces(take).briefs[take.item] for take in batch]
+            told = self._heads(middle, briefs)
+            metrics |= {f"asked_{name}": one.detach() for name, one in told.items()}
+            if training:
+                value = value + recipe.asked_weight * self._heads.total(told)
+        return Loss(value, metrics)
+
+    def _pieces(self, take: Take) -> Corpus:
+        return self._held_out if take.held_out else self._train
 
     def _codes(self, take: Take) -> np.ndarray:
-        pieces = self._held_out if take.held_out else self._train
-        return pieces.codes[take.item][:, : take.frames].astype(np.int64)
+        return self._pieces(take).codes[take.item][:, : take.frames].astype(np.int64)
 
     def _conditioning(self, captions: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """What the decoder is told (B, S, H), zero where there is no text, and the mask (B, S)."""

@@ -125,6 +125,10 @@ class MusicRecipe(Params):
     what a part does counts ``entry_weight`` times until it has begun ``entry_notes`` notes.
     ``short_share`` of the other batches are cut to ``short_crop_s``: a frame of a short piece costs less
     (after Press et al. 2020, https://arxiv.org/abs/2012.15832).
+
+    Even so the words for tempo and key go unheard for thousands of steps: a few of many words, of use for a
+    few of many codes. ``asked_weight`` is what it counts that heads over the middle of the decoder can tell
+    at each moment what the piece was asked to be.
     """
 
     text: TextShape = TextShape()
@@ -139,6 +143,7 @@ class MusicRecipe(Params):
     ema_decay: float = Field(0.999, ge=0, lt=1)
     entry_weight: float = Field(1.0, ge=1)
     entry_notes: int = Field(1, ge=1)
+    asked_weight: float = Field(0.0, ge=0)
     schedule: Schedule
 
 

@@ -31,6 +31,11 @@ class Key:
         return tuple((self.tonic + step) % 12 for step in (MINOR if self.minor else MAJOR))
 
     @property
+    def triad(self) -> tuple[int, ...]:
+        """Pitch classes of the tonic's chord."""
+        return tuple((self.tonic + step) % 12 for step in (0, 3 if self.minor else 4, 7))
+
+    @property
     def pentatonic(self) -> tuple[int, ...]:
         """Pitch classes of the pentatonic scale."""
         return tuple((self.tonic + step) % 12 for step in PENTATONIC[self.minor])
