@@ -96,8 +96,9 @@ def arguments(base: Path, dataset: Path, output: Path, **fields: Any) -> list[st
 
 
 def make_task(base: Path, dataset: Path, folder: Path, **fields: Any) -> Any:
-    """The task of a configuration, its codes encoded, as a run prepares it."""
-    config = RunConfig.of({"base": str(base), "dataset": str(dataset), **fields})
+    """The task of a configuration, its codes encoded, as a run prepares it, and in float32 on any machine."""
+    given = {"base": str(base), "dataset": str(dataset), "precision": "float32", **fields}
+    config = RunConfig.of(given)
     found = corpus.read(dataset, config.method)
     paths = session.Paths(base, dataset, "tiny", "", folder / "cache")
     stop = session.Stop(Recorder(folder, RunRecord("run"), writes=False))
