@@ -317,9 +317,9 @@ class Engine(ABC):
         """The values of a parameter that are only known at run time; empty for all others."""
         return ()
 
-    def defaults(self) -> Mapping[str, Any]:
-        """Defaults that depend on what is on this machine, by parameter; they go before those that
-        ``Params`` declares."""
+    def defaults(self, given: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        """Defaults that depend on what is on this machine and on what is already ``given``, by parameter;
+        they go before those that ``Params`` declares."""
         return {}
 
     def check(self, params: AnyParams) -> None:

@@ -139,7 +139,7 @@ class Studio:
         be downloaded or installed first, ``StudioError`` for what the engine itself refuses.
         """
         engine = self.engine(engine_id)
-        values = {**engine.defaults(), **values}
+        values = {**engine.defaults(values), **values}
         params = parse(engine.Params, values)
         weights = engine.weights_for(params)
         self._require(engine, weights)

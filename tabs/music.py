@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -13,6 +14,7 @@ from gradio.components import Component
 
 from engines.base import Adapter, Availability, Engine, StudioError, Task, Weights
 from engines.knobs import knobs, parse
+from engines.music.checkpoint import SAMPLING
 from engines.reference import size
 from engines.studio import Studio
 from tabs import form as forms
@@ -104,8 +106,9 @@ def _models(tab: task.TaskTab, panel: Panel, notice: gr.HTML) -> Page:
     # components have their listeners only at run time
     model: Any = controls.get("model")
     menu: Any = controls.get("adapters")
-    if model is not None:
-        model.value = engine.defaults().get("model", model.value)
+    for name, value in engine.defaults().items():
+        if name in controls:
+            controls[name].value = value
     notice.value = notice_html(engine, model.value if model is not None else None)
     chosen = gr.State(False)
     tab.marks.append(chosen)
@@ -127,9 +130,21 @@ def _models(tab: task.TaskTab, panel: Panel, notice: gr.HTML) -> Page:
         menu.input(lambda: True, outputs=chosen, queue=False, **QUIET)
     if model is not None:
         model.select(lambda: False, outputs=chosen, queue=False, **QUIET).then(**page)
+        stated = [name for name in SAMPLING if name in controls]
+        model.select(
+            lambda weights: sampling_updates(panel, weights, stated),
+            model, [controls[name] for name in stated], queue=False, **QUIET,
+        )  # fmt: skip
         told = refresher(lambda weights: notice_html(engine, weights), model, notice)
         model.change(**told)
     return Page(page)
+
+
+def sampling_updates(panel: Panel, model: Any, names: Sequence[str]) -> Any:
+    """Updates of these controls to what suits the weights that were chosen."""
+    values = panel.form.defaults() | dict(panel.engine.defaults({"model": model}))
+    updates = [gr.update(value=values[name]) for name in names]
+    return updates[0] if len(updates) == 1 else updates
 
 
 def adapter_update(engine: Engine, model: Any, held: list[str], chosen: bool) -> Any:

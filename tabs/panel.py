@@ -93,7 +93,7 @@ def _presets(studio: Studio, panel: Panel, shared: list[str]) -> None:
         return gr.update(choices=names(), value=NO_PRESET)
 
     def reset() -> list[Any]:
-        return shown(form.defaults())
+        return shown(form.defaults() | dict(panel.engine.defaults()))
 
     with gr.Accordion("Presets", open=False):
         chosen = gr.Dropdown(

@@ -14,6 +14,7 @@ import numpy as np
 
 from engines.music import checkpoint, codes, lora
 from engines.music.decoding import Decoder
+from engines.music.params import MusicGenParams
 
 TOGETHER = 6  # clips that are decoded in one batch
 PEAK = 0.999969  # the largest value that 16 bits hold
@@ -22,18 +23,19 @@ PEAK = 0.999969  # the largest value that 16 bits hold
 class Maker:
     """A MusicGen checkpoint in memory, with an adapter or without.
 
-    ``guidance`` is the guidance scale; the sampling is the music tab's default (top-k 250).
+    The sampling is what the music tab offers for these weights.
     """
 
-    def __init__(self, folder: Path, adapter: Path | None = None, guidance: float = 3.0):
+    def __init__(self, folder: Path, adapter: Path | None = None):
         self._loaded = checkpoint.load(folder)
-        self._guidance = guidance
+        usual = {name: MusicGenParams.model_fields[name].default for name in checkpoint.SAMPLING}
+        self._sampling = usual | checkpoint.sampling(folder)
         decoder = self._loaded.model.decoder
         read = [(lora.read(adapter), 1.0)] if adapter else []
         self._decoder = Decoder(decoder, deltas=lora.deltas(decoder, read))
         self._loaded.model.decoder = None
         name = f"{checkpoint.fingerprint(folder)} {adapter and checkpoint.fingerprint(adapter)}"
-        self.id = hashlib.sha256(f"{name} {guidance}".encode()).hexdigest()[:12]
+        self.id = hashlib.sha256(f"{name} {self._sampling}".encode()).hexdigest()[:12]
 
     @property
     def sample_rate(self) -> int:
@@ -64,7 +66,10 @@ class Maker:
             text.mask,
             frames=facts.frames(min(duration_s, facts.max_s)),
             rngs=[np.random.default_rng(seed) for seed in seeds],
-            guidance=self._guidance,
+            guidance=self._sampling["guidance_scale"],
+            temperature=self._sampling["temperature"],
+            top_k=self._sampling["top_k"],
+            top_p=self._sampling["top_p"],
         )
         return [codes.decode_codes(self._loaded, torch.from_numpy(row))[0] for row in made]
 

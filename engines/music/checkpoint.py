@@ -16,12 +16,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from engines.base import StudioError
+from engines.music.params import MusicGenParams
 
 KINDS = ("musicgen", "musicgen_melody")
 TRAINED_S = 30.0  # what the published checkpoints were trained on
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+GENERATION = "generation_config.json"
+SAMPLING = ("guidance_scale", "temperature", "top_k", "top_p")
 REVISION_CHARS = 40  # as long as a commit
 
 
@@ -163,6 +168,21 @@ def describe(folder: Path) -> Checkpoint:
     return checkpoint
 
 
+def sampling(folder: Path) -> dict[str, float]:
+    """What ``folder/generation_config.json`` states of guidance, temperature, top-k and top-p, where it is
+    within the bounds of the engine's parameters of the same names."""
+    if not (folder / GENERATION).is_file():
+        return {}
+    stated, found = _read(folder / GENERATION), {}
+    for name in SAMPLING:
+        try:
+            MusicGenParams.model_validate({"prompt": "any", name: stated[name]}, strict=True)
+        except (KeyError, ValidationError):
+            continue
+        found[name] = stated[name]
+    return found
+
+
 def load(folder: Path, dtype: str = "float32", device: str = "cpu") -> Loaded:
     """Load the checkpoint in ``folder`` from its safetensors files.
 
@@ -211,8 +231,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _longest_s(folder: Path, decoder: dict[str, Any], frame_rate: int) -> float:
     """The shortest of 30 s, the positions there are, and the maximum the publisher states."""
     limits = [TRAINED_S, int(decoder.get("max_position_embeddings", 2048)) / frame_rate]
-    if (folder / "generation_config.json").is_file():
-        stated = _read(folder / "generation_config.json").get("max_length")
+    if (folder / GENERATION).is_file():
+        stated = _read(folder / GENERATION).get("max_length")
         limits += [int(stated) / frame_rate] if stated else []
     return min(limits)
 

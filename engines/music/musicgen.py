@@ -6,7 +6,7 @@ decoding loop is ``engines.music.decoding``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,11 +132,17 @@ class MusicGen(Engine):
             ]
         return ()
 
-    def defaults(self) -> dict[str, Any]:
-        """The first weights that can be used now."""
-        ready = (w.id for w in self.weights() if self.state_of(w) is Availability.READY)
-        first = next(ready, None)
-        return {"model": first} if first else {}
+    def defaults(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The first weights that can be used now, unless others are given, and the sampling that the
+        weights' own configuration states."""
+        ready = {w.id: w for w in self.weights() if self.state_of(w) is Availability.READY}
+        model = (given or {}).get("model") or next(iter(ready), "")
+        if model not in ready:
+            return {}
+        try:
+            return {"model": model, **checkpoint.sampling(self.folder(ready[model]))}
+        except StudioError:  # of a broken folder, which is told when it is used
+            return {"model": model}
 
     def folder(self, weights: Weights) -> Path:
         """Where these weights are; raises ``NotReady`` for what is not downloaded."""

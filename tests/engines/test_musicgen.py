@@ -677,6 +677,30 @@ def test_lora_reads_are_the_adapters_of_the_studio(studio, adapters):
         assert weights.rank == 4
 
 
+def test_weights_state_the_sampling_that_suits_them(studio, tmp_path, monkeypatch):
+    folder = make(tmp_path / "studio_tiny", seed=3)
+    monkeypatch.setattr("engines.music.musicgen.SHIPPED", folder)
+    file = folder / "generation_config.json"
+    stated = json.loads(file.read_text()) | {"guidance_scale": 2.5, "temperature": 0.7}
+    file.write_text(json.dumps(stated | {"top_k": 0.5, "top_p": 7, "num_beams": 3}))
+    engine = studio.engine("musicgen")
+    assert engine.defaults({"model": "studio-tiny"}) == {
+        "model": "studio-tiny", "guidance_scale": 2.5, "temperature": 0.7
+    }  # fmt: skip
+    file.write_text(json.dumps(stated))
+    values = {"model": "studio-tiny", "prompt": "jazz"}
+    found = studio.resolve("musicgen", values)
+    assert (found["guidance_scale"], found["temperature"], found["top_k"]) == (2.5, 0.7, 250)
+    assert studio.resolve("musicgen", values | {"temperature": 1.5})["temperature"] == 1.5
+    other = studio.resolve("musicgen", values | {"model": "tiny"})
+    assert (other["guidance_scale"], other["temperature"]) == (3.0, 1.0)
+    assert engine.defaults({"model": "nowhere"}) == {}
+    assert engine.defaults({"model": "musicgen-small"}) == {}  # not here
+    for broken in (lambda: file.write_text("{"), file.unlink):
+        broken()
+        assert engine.defaults({"model": "studio-tiny"}) == {"model": "studio-tiny"}
+
+
 def test_without_a_choice_the_first_weights_that_are_here_play(studio, monkeypatch, tmp_path):
     engine = studio.engine("musicgen")
     first = sorted(engine.cache.own())[0]
@@ -685,9 +709,9 @@ def test_without_a_choice_the_first_weights_that_are_here_play(studio, monkeypat
     shipped = make(tmp_path / "studio_tiny", seed=3)
     monkeypatch.setattr("engines.music.musicgen.SHIPPED", shipped)
     assert engine.weights()[-1] is TINY
-    assert engine.defaults() == {"model": first}  # a person's own go before the one of the package
+    assert engine.defaults()["model"] == first  # a person's own go before the one of the package
     monkeypatch.setattr(engine.cache, "own", dict)
-    assert engine.defaults() == {"model": "studio-tiny"}
+    assert engine.defaults()["model"] == "studio-tiny"
     clip = studio.make("musicgen", **PLAIN)[0]
     assert clip.settings["model"] == "studio-tiny"
     assert clip.revision == checkpoint.fingerprint(shipped)

@@ -57,7 +57,9 @@ def test_transformers_loads_it_with_no_special_case():
 
 
 def test_it_plays_where_nothing_else_is_here(studio, clip):
-    assert studio.engine("musicgen").defaults() == {"model": TINY.id}
+    here = studio.engine("musicgen").defaults()
+    assert here["model"] == TINY.id
+    assert {name: clip.settings[name] for name in here} == here
     assert clip.settings["model"] == TINY.id
     assert clip.sample_rate == 16_000 and clip.duration_s == pytest.approx(4, abs=0.05)
 

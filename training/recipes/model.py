@@ -49,8 +49,10 @@ def build(recipe: Recipe, codec: Any, tokenizer: Any) -> Any:
     model.audio_encoder.load_state_dict(codec.state_dict())
     acquaint(model)
     model.generation_config.update(
-        **special, do_sample=True, guidance_scale=3.0, max_length=frames + shape.codebooks
-    )
+        **special, do_sample=True, max_length=frames + shape.codebooks,
+        guidance_scale=recipe.music.guidance_scale, temperature=recipe.music.temperature,
+        top_k=recipe.music.top_k, top_p=recipe.music.top_p,
+    )  # fmt: skip
     return model
 
 

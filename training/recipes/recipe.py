@@ -129,6 +129,8 @@ class MusicRecipe(Params):
     Even so the words for tempo and key go unheard for thousands of steps: a few of many words, of use for a
     few of many codes. ``asked_weight`` is what it counts that heads over the middle of the decoder can tell
     at each moment what the piece was asked to be.
+
+    ``guidance_scale``, ``temperature``, ``top_k`` and ``top_p`` are the sampling that the model's folder states.
     """
 
     text: TextShape = TextShape()
@@ -144,6 +146,10 @@ class MusicRecipe(Params):
     entry_weight: float = Field(1.0, ge=1)
     entry_notes: int = Field(1, ge=1)
     asked_weight: float = Field(0.0, ge=0)
+    guidance_scale: float = Field(3.0, ge=1)
+    temperature: float = Field(1.0, gt=0)
+    top_k: int = Field(250, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
     schedule: Schedule
 
 
