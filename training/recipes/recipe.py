@@ -130,7 +130,8 @@ class MusicRecipe(Params):
     few of many codes. ``asked_weight`` is what it counts that heads over the middle of the decoder can tell
     at each moment what the piece was asked to be.
 
-    ``guidance_scale``, ``temperature``, ``top_k`` and ``top_p`` are the sampling that the model's folder states.
+    ``guidance_scale``, ``temperature``, ``top_k`` and ``top_p`` are the sampling that the model's folder
+    states: what a small model is not sure of, it had better not play.
     """
 
     text: TextShape = TextShape()
