@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from engines.base import StudioError
 from storage.errors import translated
+from storage.files import PART_PREFIX
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 BEST, STEPS = "best", "checkpoints"
-PART, OLD, STEP = ".part-", ".old-", "step-"
+OLD, STEP = ".old-", "step-"
 OPTIMIZER, PROGRESS = "optimizer.pt", "progress.json"
 FORMAT = 1
 
@@ -69,8 +70,11 @@ class Checkpoints:
                     shutil.rmtree(old)
                 else:
                     old.rename(target)
-            for part in parent.glob(f"{PART}*"):
-                shutil.rmtree(part)
+            for part in parent.glob(f"{PART_PREFIX}*"):
+                if part.is_dir():
+                    shutil.rmtree(part)
+                else:  # of ``write_whole``, which writes the record beside the checkpoints
+                    part.unlink()
 
     def steps(self) -> list[Path]:
         """Whole checkpoints, oldest first."""
@@ -136,7 +140,7 @@ def replace_folder(target: Path, fill: Callable[[Path], None]) -> None:
 
     ``fill`` writes into a folder beside it, which gets the name when everything is on the disk.
     """
-    part, old = target.with_name(PART + target.name), target.with_name(OLD + target.name)
+    part, old = target.with_name(PART_PREFIX + target.name), target.with_name(OLD + target.name)
     with translated(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(part, ignore_errors=True)

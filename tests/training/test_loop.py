@@ -252,6 +252,7 @@ def test_a_kill_between_the_steps_of_a_replacement_is_put_right(tmp_path):
     checkpoints.replace_folder(best, lambda folder: (folder / "a").write_text("old") and None)
     best.rename(tmp_path / ".old-best")  # killed before the new one got the name
     (tmp_path / ".part-best").mkdir()
+    (tmp_path / ".part-record").write_text("{")  # killed while it wrote its record
     checkpoints.Checkpoints(tmp_path, 2).recover()
     assert (best / "a").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["best"]
