@@ -355,7 +355,10 @@ class Engine(ABC):
         needs = self.card.memory_mb
         return needs.get(dtype) or max(needs.values(), default=0)
 
-    # the three verbs
+    # the three verbs, and what may be done before
+
+    def warm(self) -> None:
+        """Import the libraries that ``load`` and ``run`` need, where that takes seconds."""
 
     @abstractmethod
     def load(self, device: Device, params: AnyParams | None = None) -> None:

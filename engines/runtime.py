@@ -56,6 +56,7 @@ class Runtime:
         self._device = ""
         self._loaded: dict[str, Loaded] = {}
         self._busy = ""
+        self._warmed: set[str] = set()
         self._running = threading.Lock()  # held while an engine is loaded or run
         self._lock = threading.RLock()  # held for a moment, around the table of loaded engines
         self.threads = settings.threads or os.cpu_count() or 1
@@ -118,6 +119,24 @@ class Runtime:
         return sum(entry.memory_mb for entry in self.loaded())
 
     # loading
+
+    def warm(self, engine: Engine) -> threading.Thread | None:
+        """Import what ``engine`` needs in the background, once; the thread, None for a second call.
+
+        A job that comes meanwhile waits for it, as it would for the imports themselves.
+        """
+        with self._lock:
+            if engine.card.id in self._warmed:
+                return None
+            self._warmed.add(engine.card.id)
+
+        def work() -> None:
+            with self._running:
+                engine.warm()
+
+        thread = threading.Thread(target=work, name=f"warm-{engine.card.id}", daemon=True)
+        thread.start()
+        return thread
 
     def loaded(self) -> list[Loaded]:
         """Engines in memory, least recently used first."""

@@ -224,6 +224,12 @@ class Studio:
         self._require(engine, next(iter(engine.weights()), None))
         return self.runner.submit("load", engine_id, {})
 
+    def warm(self, task: Task) -> None:
+        """Import in the background what the engines of ``task`` that can run need for their first job."""
+        for engine in self.engines(task):
+            if engine.availability() is Availability.READY:
+                self.runtime.warm(engine)
+
     def unload(self, engine_id: str) -> bool:
         """Free an engine's memory; returns whether it was loaded."""
         return self.runtime.unload(self.engine(engine_id).card.id)

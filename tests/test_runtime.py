@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -97,6 +98,53 @@ def test_a_load_that_fails_leaves_nothing_reserved():
             pass
     broken.unload_all()
     assert broken.memory().reserved == 0
+
+
+class Slow(Tone):
+    """Imports until it may go on."""
+
+    def __init__(self):
+        super().__init__(None)
+        self.begun, self.go_on = threading.Event(), threading.Event()
+        self.done: list[str] = []
+
+    def warm(self):
+        self.begun.set()
+        assert self.go_on.wait(10)
+        self.done.append("warm")
+
+    def load(self, device, params=None):
+        self.done.append("load")
+
+
+def test_an_engine_is_warmed_once_and_a_job_waits_for_it():
+    here, engine = runtime(), Slow()
+    warming = here.warm(engine)
+    assert here.warm(engine) is None
+    assert engine.begun.wait(10)
+
+    def job():
+        with here.lease(engine):
+            pass
+
+    waiting = threading.Thread(target=job)
+    waiting.start()
+    assert engine.done == []
+    engine.go_on.set()
+    for thread in (warming, waiting):
+        thread.join(10)
+    assert engine.done == ["warm", "load"]
+
+
+def test_warming_waits_for_the_engine_in_use():
+    here, engine = runtime(), Slow()
+    engine.go_on.set()
+    with here.lease(Tone(None)):
+        warming = here.warm(engine)
+        warming.join(0.1)
+        assert warming.is_alive() and engine.done == []
+    warming.join(10)
+    assert engine.done == ["warm"]
 
 
 def test_a_missing_device_is_told():

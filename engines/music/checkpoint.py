@@ -183,6 +183,11 @@ def sampling(folder: Path) -> dict[str, float]:
     return found
 
 
+def warm() -> None:
+    """Import what ``load`` needs: seconds, of which every later load is free."""
+    from transformers import AutoTokenizer, MusicgenForConditionalGeneration  # noqa: F401
+
+
 def load(folder: Path, dtype: str = "float32", device: str = "cpu") -> Loaded:
     """Load the checkpoint in ``folder`` from its safetensors files.
 

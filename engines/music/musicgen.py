@@ -200,6 +200,10 @@ class MusicGen(Engine):
 
     # loading
 
+    def warm(self) -> None:
+        """Import torch and transformers."""
+        checkpoint.warm()
+
     def load(self, device: Device, params: Any = None) -> None:
         """Load the checkpoint that ``params`` names and pack its decoder with the adapters.
 

@@ -23,7 +23,7 @@ from tests.browser.steps import (
 from tests.conftest import Served, make_settings
 
 ENGINE = "musicgen"
-MODEL = "tiny-musicgen"
+MODEL, STEADY = "tiny-musicgen", "steady-musicgen"
 READ = (
     "peaceful jazz, slow piano theme, featuring acoustic piano and electric piano, "
     "with subtle cymbals, low energy, 80 bpm"
@@ -39,7 +39,11 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("music")
     engines = folder / "engines.json"
     engines.write_text(json.dumps(["tests.fakes:Tone", "engines.music.musicgen:MusicGen"]))
-    tiny_musicgen.make(folder / "data" / "models" / "own" / MODEL, sample_rate=16_000)
+    own = folder / "data" / "models" / "own"
+    tiny_musicgen.make(own / MODEL, sample_rate=16_000)
+    stated = tiny_musicgen.make(own / STEADY, sample_rate=16_000) / "generation_config.json"
+    sampling = {"guidance_scale": 1.5, "temperature": 0.4}
+    stated.write_text(json.dumps(json.loads(stated.read_text()) | sampling))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "BUILT_IN", engines)
         patch.setattr(registry, "entry_points", lambda group: [])
@@ -71,6 +75,25 @@ def open_sources(page, tab):
     if not page.is_visible("#prompt-sources button[role=tab]"):
         page.click("#prompt-sources > button, #prompt-sources .label-wrap")
     page.click(f"#prompt-sources button[role=tab]:has-text('{tab}')")
+
+
+def test_chosen_weights_fill_in_their_sampling(page):
+    open_music(page)
+
+    def shown(name, value):
+        page.wait_for_function(
+            "([id, value]) => document.querySelector(`${id} input[type=number]`).value === value",
+            arg=[f"#{ENGINE}-{name}", value],
+        )
+
+    shown("guidance_scale", "3")
+    choose_model(page, STEADY)
+    shown("guidance_scale", "1.5")
+    shown("temperature", "0.4")
+    set_number(page, f"{ENGINE}-temperature", 0.8)
+    choose_model(page, MODEL)
+    shown("guidance_scale", "3")
+    shown("temperature", "1")
 
 
 def test_a_prompt_with_attributes_becomes_two_clips_that_can_be_heard_and_rated(page, site):
