@@ -55,7 +55,7 @@ class TrainingEndpoints:
             base: Id of the weights it starts from, see /training_options.
             method: Learn the sounds of a supervised dataset (sft), or the preferences of a
                 preference dataset (dpo, rank).
-            preset: Where the settings start from; its learning rate is made to suit the base's width.
+            preset: Where the settings start from; its epochs are made to suit the base's width.
             name: Name of the run and of the adapter it makes.
             experiment: Group of runs it belongs to.
             settings: Any other settings, see /training_options.

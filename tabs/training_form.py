@@ -30,7 +30,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
 SECTIONS = {
     "Steps": (
         "batch_size", "accumulation", "learning_rate", "warmup_share", "weight_decay",
-        "max_grad_norm", "early_stop_patience", "max_duration_s", "seed",
+        "max_grad_norm", "early_stop_patience", "keep", "max_duration_s", "seed",
     ),
     "The adapter": ("lora_r", "lora_alpha", "lora_dropout", "target_modules"),
     "Learning sounds (sft)": ("conditioning_dropout", "rating_weighting"),
@@ -47,7 +47,7 @@ INFO = {
     "dataset": "What it learns from; Datasets makes them.",
     "base": "The model it starts from; Models downloads more.",
 }
-MENUS = ("dataset", "base", "method", "learning_rate", "sample_prompts")
+MENUS = ("dataset", "base", "method", "epochs", "sample_prompts")
 LISTEN_TO = 2
 METHODS = {"supervised": ("sft",), "preference": ("dpo", "rank")}
 
@@ -55,7 +55,7 @@ METHODS = {"supervised": ("sft",), "preference": ("dpo", "rank")}
 @dataclass
 class TrainingView(LoopView):
     """Also which runs are ticked to be compared, what the form says now, for which dataset prompts
-    were suggested, and for which base a learning rate."""
+    were suggested, and for which base a number of epochs."""
 
     ticked: list[str] = field(default_factory=list)
     given: dict[str, Any] = field(default_factory=dict)
@@ -158,13 +158,11 @@ def menus_of(lab: Lab, view: TrainingView) -> list[Any]:
     if fitting != view.given.get("method"):
         changes["method"] = fitting
     base = str(view.given.get("base") or "") if offered["base"] else ""
-    if base != view.fitted and "learning_rate" in view.given:  # another base, another rate
-        before, after = (
-            lab.presets(known)[view.preset]["learning_rate"] for known in (view.fitted, base)
-        )
+    if base != view.fitted and "epochs" in view.given:  # another base, more epochs or fewer
+        before, after = (lab.presets(known)[view.preset]["epochs"] for known in (view.fitted, base))
         view.fitted = base
-        if view.given.get("learning_rate") == before != after:
-            changes["learning_rate"] = after
+        if view.given.get("epochs") == before != after:
+            changes["epochs"] = after
     dataset = str(view.given.get("dataset") or "")
     if dataset and dataset != view.suggested:  # another dataset, other prompts to listen to
         view.suggested = dataset

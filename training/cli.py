@@ -89,7 +89,7 @@ def _configuration(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--config", type=Path, metavar="YAML")
     group.add_argument(
         "--preset", choices=sorted(presets()),
-        help="where the values start from; its learning rate is made to suit the base's width",
+        help="where the values start from; its epochs are made to suit the base's width",
     )  # fmt: skip
     group.add_argument(
         "--data", type=Path, default=Path("data"), metavar="FOLDER",
@@ -149,7 +149,7 @@ def _width(base: str, data: Path) -> int:
         folder, _ = _base(base, data)
     except NotReady:
         print(
-            f"{base} is not here; the learning rate is for {PRESET_WIDTH} channels.",
+            f"{base} is not here; the epochs are for {PRESET_WIDTH} channels.",
             file=sys.stderr,
         )
         return PRESET_WIDTH

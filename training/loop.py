@@ -85,6 +85,7 @@ class Plan:
     keep_last: int
     save_every_steps: int
     seed: int
+    keeps_last: bool = False
 
 
 class NotFinite(StudioError):
@@ -295,14 +296,14 @@ class Trainer:
     # an epoch
 
     def _end_epoch(self) -> None:
-        """Validate, keep the best, listen, save."""
+        """Validate, keep the best or the last, listen, save."""
         self._at.epoch, self._at.group = self._at.epoch + 1, 0
         means = {name: value / self._at.items for name, value in self._at.sums.items()}
         self._at.items, self._at.sums = 0.0, {}
         self._write("epoch", means)
         validated = self._validate()
         value = (validated or means)["loss"]
-        if self._at.best is None or value < self._at.best:
+        if self._plan.keeps_last or self._at.best is None or value < self._at.best:
             self._at.best, self._at.best_epoch, self._at.worse = value, self._at.epoch, 0
             if self._first:
                 self._files.save_best(self._task.save)
@@ -311,6 +312,7 @@ class Trainer:
         shown = " ".join(f"{name} {value:.4f}" for name, value in (validated or means).items())
         log.info("epoch %d, step %d: %s", self._at.epoch, self._at.step, shown)
         by = f"{'validation' if validated else 'training'} loss"
+        by += " of the last epoch" if self._plan.keeps_last else ""
         self._recorder.update(epoch=self._at.epoch, best=self._at.best, best_by=by)
         if self._first:
             self._after_epoch(self._at.epoch)

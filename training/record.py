@@ -39,7 +39,7 @@ class RunRecord:
     """``run.json``: where the run is. ``heartbeat``, ``started_at`` and ``finished_at`` are ISO UTC.
 
     ``step`` of ``steps`` counts optimizer steps, ``epoch`` of ``epochs`` finished epochs. ``phase``
-    says in words what is being done. ``best`` is the value that the best adapter was chosen by, and
+    says in words what is being done. ``best`` is the value of the adapter that was kept, and
     ``best_by`` what that is.
     """
 

@@ -22,7 +22,7 @@ from engines.knobs import plain
 from storage.files import write_whole
 from storage.ids import utc_now
 from training import corpus, loggers
-from training.config import RunConfig
+from training.config import Keep, RunConfig
 from training.record import STOP, Recorder, RunRecord, State
 
 if TYPE_CHECKING:
@@ -37,8 +37,9 @@ log = logging.getLogger(__name__)
 CONFIG, PATHS = "config.yaml", "paths.json"
 # what may differ between the parts of one run: none of it changes what is learned
 FREE = {
-    "name", "experiment", "base", "dataset", "early_stop_patience", "gradient_checkpointing",
-    "save_every_steps", "keep_last", "sample_prompts", "sample_duration_s", "logger",
+    "name", "experiment", "base", "dataset", "early_stop_patience", "keep",
+    "gradient_checkpointing", "save_every_steps", "keep_last", "sample_prompts", "sample_duration_s",
+    "logger",
 }  # fmt: skip
 
 
@@ -266,6 +267,7 @@ def plan_of(config: RunConfig) -> Plan:
         warmup_share=config.warmup_share,
         max_grad_norm=config.max_grad_norm,
         patience=config.early_stop_patience,
+        keeps_last=config.keep is Keep.LAST,
         keep_last=config.keep_last,
         save_every_steps=config.save_every_steps,
         seed=config.seed,

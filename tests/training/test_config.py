@@ -76,8 +76,9 @@ def test_presets_are_valid_and_go_from_quick_to_thorough():
 def test_presets_suit_the_width_of_the_decoder():
     plain, narrow = presets(), presets(256)
     for name, values in narrow.items():
-        assert values.pop("learning_rate") == pytest.approx(4 * plain[name].pop("learning_rate"))
+        assert values.pop("epochs") == 4 * plain[name].pop("epochs")
         assert values == plain[name]
+    assert presets(2048) == presets()
 
 
 def test_a_preset_on_the_command_line_suits_its_base(tmp_path, capsys):
@@ -85,13 +86,13 @@ def test_a_preset_on_the_command_line_suits_its_base(tmp_path, capsys):
     options = ["validate", "--preset", "quick", "--base"]
     assert cli.main([*options, str(base)]) == 0
     found = RunConfig.from_yaml(capsys.readouterr().out)
-    assert found.learning_rate == presets(describe(base).hidden_size)["quick"]["learning_rate"]
+    assert found.epochs == presets(describe(base).hidden_size)["quick"]["epochs"]
     assert cli.main([*options, "musicgen-small", "--data", str(tmp_path / "data")]) == 0
     shown = capsys.readouterr()
     assert "musicgen-small is not here" in shown.err
-    assert RunConfig.from_yaml(shown.out).learning_rate == presets()["quick"]["learning_rate"]
-    assert cli.main([*options, str(base), "--learning-rate", "0.5"]) == 0
-    assert RunConfig.from_yaml(capsys.readouterr().out).learning_rate == 0.5
+    assert RunConfig.from_yaml(shown.out).epochs == presets()["quick"]["epochs"]
+    assert cli.main([*options, str(base), "--epochs", "5"]) == 0
+    assert RunConfig.from_yaml(capsys.readouterr().out).epochs == 5
 
 
 def test_the_command_line_has_an_option_for_each_field(capsys):

@@ -195,6 +195,26 @@ def test_early_stop_waits_for_its_patience(tmp_path):
     assert again.batches_seen == []
 
 
+def test_the_last_epoch_is_kept_where_that_is_asked_for(tmp_path):
+    best, last = Line(), Line()
+    for task, keeps_last in ((best, False), (last, True)):
+        loss = task.loss
+        task.loss = lambda batch, training, task=task, loss=loss: (
+            loss(batch, training) if training else Loss(task.weights.norm())  # it only gets worse
+        )
+        trainer(tmp_path / str(keeps_last), task, keeps_last=keeps_last, patience=1).run()
+    first = RunRecord.read(tmp_path / "False")
+    assert (first.epoch, first.best_by) == (2, "validation loss")
+    record = RunRecord.read(tmp_path / "True")
+    assert (record.epoch, record.best_by) == (PLAN.epochs, "validation loss of the last epoch")
+    assert record.best == read_metrics(tmp_path / "True")[-1]["loss"]
+    kept = [
+        json.loads((tmp_path / "True" / part / "weights.json").read_text())
+        for part in ("best", f"checkpoints/step-{record.step}")
+    ]
+    assert kept[0] == kept[1]
+
+
 def test_without_a_validation_split_the_training_loss_decides_and_it_is_said(tmp_path, caplog):
     trainer(tmp_path, Line(validation=0)).run()
     assert "there is no validation split" in caplog.text
