@@ -104,7 +104,7 @@ def test_from_a_prompt_to_a_better_model(page, site, lab, judged):
     page.wait_for_selector("#train-start", state="visible")
     page.wait_for_selector("#training-plan :text('to learn from')")
     page.click("#train-preset label:has-text('Quick')")
-    page.wait_for_function("document.querySelector('#train-epochs input').value === '3'")
+    page.wait_for_function("document.querySelector('#train-epochs input').value === '12'")
     fill(page, "train-name", "warm")
     page.wait_for_selector("#training-plan code:has-text('--name warm')")
     page.click("#train-start")
@@ -112,7 +112,7 @@ def test_from_a_prompt_to_a_better_model(page, site, lab, judged):
     page.wait_for_selector("#training-run .badge:has-text('done')")
     page.wait_for_selector("#training-curves [data-chart=validation-loss] svg")
     (run,) = lab.runs()
-    assert (run.state, run.dataset_id, run.config["epochs"]) == ("done", dataset.id, 3)
+    assert (run.state, run.dataset_id, run.config["epochs"]) == ("done", dataset.id, 12)
     assert page.locator("#training-samples [data-play]").count() == len(lab.samples(run.id)) > 0
 
     # the adapter is put to use
