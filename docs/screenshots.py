@@ -19,6 +19,7 @@ from engines.music.params import TINY
 from engines.settings import Settings
 from engines.studio import Studio
 from storage import DatasetFilter
+from tests.browser.steps import go
 
 ROOT = Path(__file__).parent.parent
 TABS = (
@@ -82,7 +83,7 @@ def prepare_loop(studio: Studio) -> None:
 
 def show(page: Any, tab: str) -> None:
     """Open a tab as a person would see it."""
-    page.click(f"#tab-{tab}-button")
+    go(page, tab)
     page.wait_for_timeout(1200)
     if tab == "history":
         page.click("#history-list li:nth-child(2) .name")

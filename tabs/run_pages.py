@@ -17,6 +17,7 @@ from tabs.curves import charts_html, number
 from tabs.learning import LoopView, counted, said_html, sure_button
 from tabs.live import badge, button
 from tabs.player import progress_bar, table, when
+from training.config import Keep
 from training.run_files import RunSample
 from training.runs import RESUMABLE, Comparison
 
@@ -30,6 +31,10 @@ LOOKS = {
     "failed": ("bad", "failed"),
     "stopped": ("warn", "stopped"),
     "interrupted": ("warn", "interrupted"),
+}
+KEPT = {
+    "best": "The one that did best on the checks is kept.",
+    "last": "The one after the last pass is kept.",
 }
 METHODS = {"sft": "learns the sounds", "dpo": "learns the preference", "rank": "learns the ranking"}
 
@@ -77,7 +82,7 @@ def _pick(run: RunRow, view: LoopView, ticked: set[str], comparable: bool) -> st
         )
     below = f"{run.method} · {when(run.created_at)}"
     if run.best is not None:
-        below += f" · best {number(run.best)}"
+        below += f" · {run.config.get('keep', Keep.BEST)} {number(run.best)}"
     bar = bar_html(run) if str(run.state) in ACTIVE else ""
     return (
         f'<li data-action="open" data-id="{run_id}" class="{"selected" if run.id == view.chosen else ""}">'
@@ -130,7 +135,7 @@ def plan_html(plan: Mapping[str, Any]) -> str:
         f"<b>{counted(plan['train'], 'item')}</b> to learn from and "
         f"{counted(plan['validation'], 'item')} to check with: {each}, <b>{steps}</b>.",
         f"The base <b>{escape(str(plan['base']))}</b> stays as it is; a new adapter is made. "
-        "The one that did best on the checks is kept.",
+        + KEPT.get(plan["keep"], ""),
         f"Time: {escape(str(plan['time']))}",
     ]
     return f'<div class="plan">{"".join(f"<p>{line}</p>" for line in lines)}</div>'
@@ -176,7 +181,10 @@ def head_html(
     facts = [
         ("Method", f"{run.method}, {METHODS.get(run.method, '')}".rstrip(", ")),
         ("Base", run.base),
-        ("Best", "–" if run.best is None else f"{number(run.best)} on the checks"),
+        (
+            str(run.config.get("keep", Keep.BEST)).capitalize(),
+            "–" if run.best is None else f"{number(run.best)} on the checks",
+        ),
         ("Started", when(run.started_at) if run.started_at else "not yet"),
         ("Took", _took(run)),
     ]

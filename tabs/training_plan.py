@@ -46,6 +46,7 @@ def plan_of(lab: Lab, given: Mapping[str, Any]) -> dict[str, Any]:
         "epochs": int(values["epochs"]),
         "steps": steps,
         "base": values["base"],
+        "keep": str(values["keep"]),
         "time": _time(lab, values, steps),
     }
 

@@ -22,7 +22,7 @@ import torch
 
 from engines.base import StudioError
 from training.checkpoints import Checkpoints, Progress, read_optimizer, read_progress
-from training.record import Recorder, State
+from training.record import OF_LAST, Recorder, State
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -312,7 +312,7 @@ class Trainer:
         shown = " ".join(f"{name} {value:.4f}" for name, value in (validated or means).items())
         log.info("epoch %d, step %d: %s", self._at.epoch, self._at.step, shown)
         by = f"{'validation' if validated else 'training'} loss"
-        by += " of the last epoch" if self._plan.keeps_last else ""
+        by += OF_LAST if self._plan.keeps_last else ""
         self._recorder.update(epoch=self._at.epoch, best=self._at.best, best_by=by)
         if self._first:
             self._after_epoch(self._at.epoch)

@@ -23,6 +23,7 @@ from storage.ids import utc_now
 
 RECORD, METRICS, LOG, STOP = "run.json", "metrics.jsonl", "log.txt", "stop"
 HEARTBEAT_S = 2.0
+OF_LAST = " of the last epoch"
 
 
 class State(StrEnum):
@@ -57,6 +58,11 @@ class RunRecord:
     heartbeat: str = ""
     started_at: str = ""
     finished_at: str | None = None
+
+    @property
+    def kept(self) -> str:
+        """``best`` or ``last``: which epoch's adapter it is."""
+        return "last" if self.best_by.endswith(OF_LAST) else "best"
 
     @classmethod
     def read(cls, folder: Path) -> RunRecord | None:

@@ -71,7 +71,8 @@ def log_tail(folder: Path, lines: int) -> str:
 def best_metrics(folder: Path) -> dict[str, Any]:
     """The values at the best epoch: of the validation, or of training where there was none.
 
-    ``best`` and ``best_by`` are the run's own choice; ``train_loss`` is the mean of that epoch.
+    ``best`` and ``best_by`` are the run's own choice (``last`` and ``last_by`` where it kept the last
+    epoch); ``train_loss`` is the mean of that epoch.
     """
     record = read_record(folder)
     lines = read_metrics(folder)
@@ -82,7 +83,7 @@ def best_metrics(folder: Path) -> dict[str, Any]:
         for split in ("validation", "epoch")
     }
     chosen = _best_line(by_split["validation"] or by_split["epoch"], record)
-    found = {"best": record.best, "best_by": record.best_by}
+    found = {record.kept: record.best, f"{record.kept}_by": record.best_by}
     found |= {name: value for name, value in chosen.items() if name not in LISTED}
     for line in by_split["epoch"]:
         if line.get("epoch") == chosen.get("epoch") and line.get("loss") is not None:

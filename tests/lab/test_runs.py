@@ -85,7 +85,7 @@ def test_stop_and_resume(lab, config):
     assert (stopped.state, stopped.error) == ("stopped", "")
     assert 2 <= stopped.step < 20
     again = lab.resume_run(row.id)
-    assert (again.state, again.finished_at) == ("queued", None)
+    assert again.finished_at is None and again.state in ("queued", "running")
     until(lab, row.id, lambda row: row.state == "running" and row.step > stopped.step)
     assert f"start at {stopped.step}" in lab.log(row.id)
     with pytest.raises(StudioError, match="is running; only one that ended early"):

@@ -207,6 +207,7 @@ def test_the_last_epoch_is_kept_where_that_is_asked_for(tmp_path):
     assert (first.epoch, first.best_by) == (2, "validation loss")
     record = RunRecord.read(tmp_path / "True")
     assert (record.epoch, record.best_by) == (PLAN.epochs, "validation loss of the last epoch")
+    assert (first.kept, record.kept) == ("best", "last")
     assert record.best == read_metrics(tmp_path / "True")[-1]["loss"]
     kept = [
         json.loads((tmp_path / "True" / part / "weights.json").read_text())
