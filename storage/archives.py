@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
 from storage.errors import StorageError, disk_full, free_bytes, translated
+from storage.files import PART_PREFIX
 from storage.ids import new_id
 
 MAX_FILES = 200_000
@@ -40,7 +41,7 @@ def no_step(_: int) -> None:
 @contextmanager
 def scratch(parent: Path) -> Iterator[Path]:
     """A new empty folder below ``parent``, removed at the end whatever happens."""
-    folder = parent / f".part-{new_id()}"
+    folder = parent / f"{PART_PREFIX}{new_id()}"
     with translated(parent):
         folder.mkdir(parents=True)
     try:

@@ -35,6 +35,14 @@ def resolve_under(root: Path, path: str | Path) -> Path:
     return resolved
 
 
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Put ``content`` at ``path`` so that after any failure the old state or the new one is there.
 
@@ -197,13 +205,13 @@ class AudioFiles:
         number = sum(entry.is_file() for entry in self.trash.rglob("*"))
         with translated(self.trash):
             for entry in self.trash.iterdir():
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+                remove(entry)
         return number
 
     def remove_unfinished(self) -> None:
         """Remove what a killed process left half-written. Only for the one process that writes."""
         for part in self.root.rglob(f"{PART_PREFIX}*"):
-            part.unlink()
+            remove(part)
 
     def _move(self, path: str | Path, start: Path, end: Path) -> None:
         name = self.relative(path)

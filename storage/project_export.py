@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from storage import search
 from storage.archives import BLOCK, Step
 from storage.errors import StorageError, disk_full, free_bytes, translated
+from storage.files import PART_PREFIX
 from storage.ids import new_id, utc_now
 from storage.project_format import (
     ADAPTER_FILES,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 ROW_BYTES = 1500  # of a clip with its judgements, about, before it is packed
 LARGE = 2**31 - BLOCK
-PART_PREFIX = ".part-"
 NEEDED = """
     SELECT clip_number FROM dataset_items WHERE dataset_number IN chosen_datasets
     UNION SELECT rejected_number FROM dataset_items

@@ -29,7 +29,7 @@ from tabs import (
     speech,
     task,
 )
-from tabs.page import QUIET
+from tabs.page import refresher
 
 HERE = Path(__file__).parent
 FONTS = ["Inter", "system-ui", "Segoe UI", "Roboto", "Noto Sans", "Noto Sans CJK JP", "sans-serif"]
@@ -109,7 +109,7 @@ def build(studio: Studio) -> gr.Blocks:
                     makers["music"] = ("music", music_page.tab)
                     for page in music_page.pages:
                         tab.select(**page.refresh)
-                    tab.select(lambda: studio.warm(Task.MUSIC), queue=False, **QUIET)
+                    tab.select(**refresher(lambda: studio.warm(Task.MUSIC)))
                 music_page.results.on_load(studio, demo)
             with gr.Tab("Batch", id="batch", elem_id="tab-batch") as tab:
                 batch_page = batch.build(studio)

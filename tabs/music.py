@@ -142,7 +142,7 @@ def _models(tab: task.TaskTab, panel: Panel, notice: gr.HTML) -> Page:
 
 def sampling_updates(panel: Panel, model: Any, names: Sequence[str]) -> Any:
     """Updates of these controls to what suits the weights that were chosen."""
-    values = panel.form.defaults() | dict(panel.engine.defaults({"model": model}))
+    values = panel.defaults({"model": model})
     updates = [gr.update(value=values[name]) for name in names]
     return updates[0] if len(updates) == 1 else updates
 

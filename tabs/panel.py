@@ -35,6 +35,10 @@ class Panel:
         """The controls, in order."""
         return self.form.inputs
 
+    def defaults(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What each control says at first: the engine's word, for what is ``given``, before the form's."""
+        return self.form.defaults() | dict(self.engine.defaults(given))
+
     def check(self, studio: Studio, given: Sequence[Any]) -> list[dict[str, Any]]:
         """One ``gr.validate`` a control, with the message where something is wrong."""
         return self.form.check(given, lambda values: studio.resolve(self.engine.card.id, values))
@@ -93,7 +97,7 @@ def _presets(studio: Studio, panel: Panel, shared: list[str]) -> None:
         return gr.update(choices=names(), value=NO_PRESET)
 
     def reset() -> list[Any]:
-        return shown(form.defaults() | dict(panel.engine.defaults()))
+        return shown(panel.defaults())
 
     with gr.Accordion("Presets", open=False):
         chosen = gr.Dropdown(

@@ -45,6 +45,11 @@ def state_html(run: RunRow) -> str:
     return badge(text, kind)
 
 
+def _kept(run: RunRow) -> str:
+    """Which epoch's adapter the run keeps, best or last; runs of before there was a choice kept the best."""
+    return str(run.config.get("keep", Keep.BEST))
+
+
 # the list on the left
 
 
@@ -82,7 +87,7 @@ def _pick(run: RunRow, view: LoopView, ticked: set[str], comparable: bool) -> st
         )
     below = f"{run.method} · {when(run.created_at)}"
     if run.best is not None:
-        below += f" · {run.config.get('keep', Keep.BEST)} {number(run.best)}"
+        below += f" · {_kept(run)} {number(run.best)}"
     bar = bar_html(run) if str(run.state) in ACTIVE else ""
     return (
         f'<li data-action="open" data-id="{run_id}" class="{"selected" if run.id == view.chosen else ""}">'
@@ -181,10 +186,7 @@ def head_html(
     facts = [
         ("Method", f"{run.method}, {METHODS.get(run.method, '')}".rstrip(", ")),
         ("Base", run.base),
-        (
-            str(run.config.get("keep", Keep.BEST)).capitalize(),
-            "–" if run.best is None else f"{number(run.best)} on the checks",
-        ),
+        (_kept(run).capitalize(), "–" if run.best is None else f"{number(run.best)} on the checks"),
         ("Started", when(run.started_at) if run.started_at else "not yet"),
         ("Took", _took(run)),
     ]

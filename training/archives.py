@@ -11,6 +11,7 @@ from engines.base import StudioError
 from storage import DiskFull, StorageError
 from storage.archives import opened, scratch
 from storage.errors import translated
+from storage.files import PART_PREFIX
 from storage.ids import new_id
 
 __all__ = ["names_in", "pack", "scratch", "unpack", "written_whole"]
@@ -30,7 +31,7 @@ def pack(target: Path, files: dict[str, Path | str]) -> Path:
 
     Sounds and weights do not get smaller, so nothing is compressed.
     """
-    part = target.with_name(f".part-{new_id()}.zip")
+    part = target.with_name(f"{PART_PREFIX}{new_id()}.zip")
     try:
         with translated(target):
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from engines.base import StudioError
 from storage.errors import translated
-from storage.files import PART_PREFIX
+from storage.files import PART_PREFIX, remove
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -71,10 +71,7 @@ class Checkpoints:
                 else:
                     old.rename(target)
             for part in parent.glob(f"{PART_PREFIX}*"):
-                if part.is_dir():
-                    shutil.rmtree(part)
-                else:  # of ``write_whole``, which writes the record beside the checkpoints
-                    part.unlink()
+                remove(part)  # a folder of a checkpoint, or a file of ``write_whole``
 
     def steps(self) -> list[Path]:
         """Whole checkpoints, oldest first."""

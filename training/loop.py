@@ -22,7 +22,8 @@ import torch
 
 from engines.base import StudioError
 from training.checkpoints import Checkpoints, Progress, read_optimizer, read_progress
-from training.record import OF_LAST, Recorder, State
+from training.config import Keep
+from training.record import Recorder, State
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -85,7 +86,7 @@ class Plan:
     keep_last: int
     save_every_steps: int
     seed: int
-    keeps_last: bool = False
+    keep: Keep = Keep.BEST
 
 
 class NotFinite(StudioError):
@@ -303,7 +304,7 @@ class Trainer:
         self._write("epoch", means)
         validated = self._validate()
         value = (validated or means)["loss"]
-        if self._plan.keeps_last or self._at.best is None or value < self._at.best:
+        if self._plan.keep is Keep.LAST or self._at.best is None or value < self._at.best:
             self._at.best, self._at.best_epoch, self._at.worse = value, self._at.epoch, 0
             if self._first:
                 self._files.save_best(self._task.save)
@@ -312,8 +313,10 @@ class Trainer:
         shown = " ".join(f"{name} {value:.4f}" for name, value in (validated or means).items())
         log.info("epoch %d, step %d: %s", self._at.epoch, self._at.step, shown)
         by = f"{'validation' if validated else 'training'} loss"
-        by += OF_LAST if self._plan.keeps_last else ""
-        self._recorder.update(epoch=self._at.epoch, best=self._at.best, best_by=by)
+        by += " of the last epoch" if self._plan.keep is Keep.LAST else ""
+        self._recorder.update(
+            epoch=self._at.epoch, best=self._at.best, best_by=by, kept=self._plan.keep
+        )
         if self._first:
             self._after_epoch(self._at.epoch)
         self._save()

@@ -23,7 +23,6 @@ from storage.ids import utc_now
 
 RECORD, METRICS, LOG, STOP = "run.json", "metrics.jsonl", "log.txt", "stop"
 HEARTBEAT_S = 2.0
-OF_LAST = " of the last epoch"
 
 
 class State(StrEnum):
@@ -41,7 +40,7 @@ class RunRecord:
 
     ``step`` of ``steps`` counts optimizer steps, ``epoch`` of ``epochs`` finished epochs. ``phase``
     says in words what is being done. ``best`` is the value of the adapter that was kept, and
-    ``best_by`` what that is.
+    ``best_by`` what that is; ``kept`` says which epoch's it is, ``best`` or ``last``.
     """
 
     id: str
@@ -54,15 +53,11 @@ class RunRecord:
     steps: int = 0
     best: float | None = None
     best_by: str = ""
+    kept: str = "best"
     error: str = ""
     heartbeat: str = ""
     started_at: str = ""
     finished_at: str | None = None
-
-    @property
-    def kept(self) -> str:
-        """``best`` or ``last``: which epoch's adapter it is."""
-        return "last" if self.best_by.endswith(OF_LAST) else "best"
 
     @classmethod
     def read(cls, folder: Path) -> RunRecord | None:

@@ -22,7 +22,7 @@ from engines.knobs import plain
 from storage.files import write_whole
 from storage.ids import utc_now
 from training import corpus, loggers
-from training.config import Keep, RunConfig
+from training.config import RunConfig
 from training.record import STOP, Recorder, RunRecord, State
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ def plan_of(config: RunConfig) -> Plan:
         warmup_share=config.warmup_share,
         max_grad_norm=config.max_grad_norm,
         patience=config.early_stop_patience,
-        keeps_last=config.keep is Keep.LAST,
+        keep=config.keep,
         keep_last=config.keep_last,
         save_every_steps=config.save_every_steps,
         seed=config.seed,

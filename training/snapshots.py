@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from engines.base import StudioError
 from storage import NotFound, Removal, StorageError
 from storage.errors import translated
+from storage.files import PART_PREFIX
 from training.archives import pack, written_whole
 from training.folders import CARD, SPLITS, card, json_lines, line, sounds
 from training.imports import Imported, import_folder
@@ -71,7 +72,7 @@ class Snapshots:
     def mend(self) -> None:
         """Write folders that a crash kept from being written; remove what was half-written, and
         exports, which were made to be fetched at once."""
-        for left in [self._exports, *self._root.glob(".part-*")]:
+        for left in [self._exports, *self._root.glob(f"{PART_PREFIX}*")]:
             shutil.rmtree(left, ignore_errors=True)
         datasets = self._store.datasets
         for row in [*datasets.list(), *datasets.list(archived=True)]:

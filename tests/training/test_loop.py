@@ -13,6 +13,7 @@ from accelerate import Accelerator
 
 from storage.errors import DiskFull
 from training import checkpoints
+from training.config import Keep
 from training.loop import Loss, NotFinite, Plan, Trainer, learning_rate
 from training.record import Recorder, RunRecord, State, read_metrics
 
@@ -197,20 +198,20 @@ def test_early_stop_waits_for_its_patience(tmp_path):
 
 def test_the_last_epoch_is_kept_where_that_is_asked_for(tmp_path):
     best, last = Line(), Line()
-    for task, keeps_last in ((best, False), (last, True)):
+    for task, keep in ((best, Keep.BEST), (last, Keep.LAST)):
         loss = task.loss
         task.loss = lambda batch, training, task=task, loss=loss: (
             loss(batch, training) if training else Loss(task.weights.norm())  # it only gets worse
         )
-        trainer(tmp_path / str(keeps_last), task, keeps_last=keeps_last, patience=1).run()
-    first = RunRecord.read(tmp_path / "False")
+        trainer(tmp_path / keep, task, keep=keep, patience=1).run()
+    first = RunRecord.read(tmp_path / "best")
     assert (first.epoch, first.best_by) == (2, "validation loss")
-    record = RunRecord.read(tmp_path / "True")
+    record = RunRecord.read(tmp_path / "last")
     assert (record.epoch, record.best_by) == (PLAN.epochs, "validation loss of the last epoch")
     assert (first.kept, record.kept) == ("best", "last")
-    assert record.best == read_metrics(tmp_path / "True")[-1]["loss"]
+    assert record.best == read_metrics(tmp_path / "last")[-1]["loss"]
     kept = [
-        json.loads((tmp_path / "True" / part / "weights.json").read_text())
+        json.loads((tmp_path / "last" / part / "weights.json").read_text())
         for part in ("best", f"checkpoints/step-{record.step}")
     ]
     assert kept[0] == kept[1]
