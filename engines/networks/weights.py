@@ -1,0 +1,96 @@
+"""Reads published weight files and puts them into modules, key by key."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+SHOWN = 5  # keys of one kind that an error names
+
+
+class WeightsError(ValueError):
+    """A weight file that can't be read, or whose keys or shapes aren't those of the module."""
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """What a weight file holds: tensors by key, or for older pickles whatever the publisher nested.
+
+    ``.safetensors`` is read as such, anything else by ``torch.load(weights_only=True)``, on the CPU.
+
+    Raises ``WeightsError`` naming the file when it is missing, cut short or holds more than tensors.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path.name} is missing from {path.parent}. Download the model again.")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise WeightsError(
+            f"{path.name} can't be read as weights ({str(error).splitlines()[0]}). It may be cut short: "
+            "download it again."
+        ) from error
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The JSON object of a published configuration file; ``WeightsError`` names the file otherwise."""
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{path.name} can't be read as JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise WeightsError(f"{path.name} should hold a JSON object.")
+    return config
+
+
+def strip_prefix(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The same tensors with ``prefix`` taken off the keys that begin with it."""
+    return {key.removeprefix(prefix): tensor for key, tensor in state.items()}
+
+
+def load_exactly(
+    module: nn.Module,
+    state: Mapping[str, torch.Tensor],
+    *,
+    what: str,
+    ignore: Iterable[str] = (),
+    optional: Iterable[str] = (),
+) -> None:
+    """Copy ``state`` into ``module``; every key and shape must fit.
+
+    Keys that begin with one of ``ignore`` are left out of ``state`` (heads used in training only).
+    Keys that begin with one of ``optional`` may be missing and keep the module's own values (constant
+    buffers). ``what`` names the weights in the error.
+
+    Raises ``WeightsError`` listing missing, unexpected and misshapen keys.
+    """
+    ignored, kept = tuple(ignore), tuple(optional)
+    given = {key: tensor for key, tensor in state.items() if not key.startswith(ignored or ("\0",))}
+    own = module.state_dict()
+    missing = [key for key in own if key not in given and not key.startswith(kept or ("\0",))]
+    unexpected = [key for key in given if key not in own]
+    misshapen = [
+        f"{key} is {tuple(given[key].shape)} and should be {tuple(own[key].shape)}"
+        for key in own
+        if key in given and given[key].shape != own[key].shape
+    ]
+    problems = [
+        f"{len(keys)} {kind}: {', '.join(keys[:SHOWN])}{', …' if len(keys) > SHOWN else ''}"
+        for kind, keys in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", misshapen),
+        )
+        if keys
+    ]
+    if problems:
+        raise WeightsError(f"The weights of {what} don't fit its network. {'; '.join(problems)}.")
+    module.load_state_dict(given, strict=False)
