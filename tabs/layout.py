@@ -92,6 +92,8 @@ def build(studio: Studio) -> gr.Blocks:
         fill_width=True,
         delete_cache=(3600, 86400),  # look each hour for uploads and exports older than a day
     ) as demo:
+        # before any event of the page: Gradio numbers a name that is taken, also by a private event
+        api.build(studio)
         gr.HTML(HEADER, apply_default_css=False)
         last_speech, last_music = task.memory(Task.TTS), task.memory(Task.MUSIC)
         who, who_mirror = rater.memory(), rater.mirror()
@@ -146,6 +148,5 @@ def build(studio: Studio) -> gr.Blocks:
         judge_page.on_load(demo)
         speech_results.on_load(studio, demo)
         demo.unload(history_page.forget)
-        api.build(studio)
     demo.queue(default_concurrency_limit=16, api_open=True)
     return demo

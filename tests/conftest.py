@@ -96,21 +96,27 @@ def served(serve: Callable[..., Served]) -> Served:
 
 
 class served_app:
-    """Context manager: the endpoints of ``studio`` (without the tabs) on a free port."""
+    """Context manager: ``studio`` on a free port, its endpoints alone or the ``whole`` page, as
+    ``app.py`` serves it."""
 
-    def __init__(self, studio: Studio):
+    def __init__(self, studio: Studio, whole: bool = False):
         self._studio = studio
+        self._whole = whole
         self._stack = ExitStack()
 
     def __enter__(self) -> Served:
         import gradio as gr
 
-        from tabs import api, server
+        from tabs import api, layout, server
 
-        with gr.Blocks(analytics_enabled=False) as demo:
-            gr.Markdown("Amphion Studio")
-            api.build(self._studio)
-        url = self._stack.enter_context(server.serving(self._studio, demo))
+        if self._whole:
+            demo, page = layout.build(self._studio), layout.page_kwargs()
+        else:
+            with gr.Blocks(analytics_enabled=False) as demo:
+                gr.Markdown("Amphion Studio")
+                api.build(self._studio)
+            page = {}
+        url = self._stack.enter_context(server.serving(self._studio, demo, **page))
         return Served(url, self._studio)
 
     def __exit__(self, *_: object) -> None:

@@ -55,7 +55,9 @@ def test_the_same_seed_gives_the_same_file(client):
 
 
 def test_an_engine_is_an_endpoint_with_its_parameters(client):
-    described = client.view_api(return_format="dict")["named_endpoints"]["/tone"]["parameters"]
+    described = client.view_api(return_format="dict", print_info=False)["named_endpoints"]["/tone"][
+        "parameters"
+    ]
     by_name = {knob.name: knob for knob in knobs(ToneParams)}
     assert [item["parameter_name"] for item in described] == list(by_name)
     for item in described:
@@ -318,11 +320,12 @@ def test_mcp_tools_run_with_a_key(serve):
 
 @pytest.fixture(scope="module")
 def documented(tmp_path_factory, tiny_musicgen):
-    """The app with the real engines, and a tiny MusicGen among a person's own models."""
+    """The whole app, as ``app.py`` serves it, with the real engines and MCP, and a tiny MusicGen
+    among a person's own models."""
     folder = tmp_path_factory.mktemp("documented")
     shutil.copytree(tiny_musicgen, folder / "data" / "models" / "own" / "tiny-musicgen")
-    settings = make_settings(folder, api_key=["KEY"])
-    with Studio(settings) as studio, served_app(studio) as served:
+    settings = make_settings(folder, api_key=["KEY"], mcp=True)
+    with Studio(settings) as studio, served_app(studio, whole=True) as served:
         yield served
 
 
@@ -330,12 +333,45 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", DOC.read_text(encoding="utf-8"), re.S)
 
 
+def headings():
+    return re.findall(r"^#+ /(\w+)$", DOC.read_text(encoding="utf-8"), re.M)
+
+
 def test_every_endpoint_is_documented(documented):
-    headings = re.findall(r"^#+ /(\w+)$", DOC.read_text(encoding="utf-8"), re.M)
-    assert sorted(headings) == sorted(api.endpoints(documented.studio))
+    names = headings()
+    assert sorted(names) == sorted(api.endpoints(documented.studio))
     examples = "\n".join(blocks("python"))
-    for name in headings:
+    for name in names:
         assert f'api_name="/{name}"' in examples
+
+
+def test_the_running_app_publishes_what_is_documented_and_nothing_else(documented):
+    headers = {"Authorization": "Bearer KEY"}
+    with httpx.Client(base_url=documented.url, headers=headers, timeout=60) as http:
+        described = documented.client(headers=headers).view_api(
+            return_format="dict", print_info=False
+        )
+        paths = http.get("/gradio_api/openapi.json").json()["paths"]
+        tools = http.get("/gradio_api/mcp/schema").json()
+    names = sorted(headings())
+    assert sorted(name.removeprefix("/") for name in described["named_endpoints"]) == names
+    assert described["unnamed_endpoints"] == {}
+    sent = [path.rpartition("/")[2] for path in paths if path.startswith("/gradio_api/call/v2/")]
+    assert sorted(sent) == names
+    assert [name for name in names if f"/gradio_api/call/{name}/{{event_id}}" not in paths] == []
+    assert sorted(tool["name"] for tool in tools) == names
+
+
+def test_the_running_app_publishes_the_parameters_of_the_functions(documented):
+    headers = {"Authorization": "Bearer KEY"}
+    described = documented.client(headers=headers).view_api(return_format="dict", print_info=False)
+    tools = httpx.get(f"{documented.url}/gradio_api/mcp/schema", headers=headers).json()
+    schemas = {tool["name"]: tool["inputSchema"]["properties"] for tool in tools}
+    for name, function in api.endpoints(documented.studio).items():
+        expected = [each for each in inspect.signature(function).parameters if each != "request"]
+        listed = described["named_endpoints"][f"/{name}"]["parameters"]
+        assert [each["parameter_name"] for each in listed] == expected, name
+        assert list(schemas[name]) == expected, name
 
 
 @pytest.mark.speech
