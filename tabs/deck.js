@@ -81,6 +81,11 @@
       this.show();
     }
     toggle() { if (this.playing) this.pause(); else this.play(); }
+    end() {
+      /* its node may belong to another deck by now and isn't drawn again */
+      this.ended = true;
+      if (this.playing) this.pause();
+    }
     listen(index) {
       if (index < 0 || index >= this.sides.length) return;
       this.active = index;
@@ -137,6 +142,7 @@
       return "";
     }
     show() {
+      if (this.ended) return;
       const root = this.root, ready = !this.reason && !root.dataset.fixed;
       this.sides.forEach((side, index) => {
         const active = index === this.active && this.buffers.length > 0;
@@ -182,6 +188,7 @@
       });
     }
     draw() {
+      if (this.ended) return;
       /* the waveform of what is heard, as high as the picture allows, so that level tells nothing */
       const canvas = this.root.querySelector("canvas");
       if (!canvas || !this.buffers.length) return;
@@ -253,7 +260,9 @@
       if (!known) decks.set(id, new Deck(root));
       else if (known.root !== root) known.attach(root);
     }
-    for (const [id, deck] of decks) if (!deck.root.isConnected) { deck.pause(); decks.delete(id); }
+    /* a node may go, or come to stand for other sounds: then what it stood for before falls silent */
+    for (const [id, deck] of decks)
+      if (!deck.root.isConnected || deck.root.dataset.deck !== id) { decks.delete(id); deck.end(); }
   }
   const deckOf = (node) => decks.get(node.closest(".deck")?.dataset.deck);
   const current = () => { const root = first(".deck"); return root && decks.get(root.dataset.deck); };
@@ -261,7 +270,8 @@
 
   function begin() {
     look();
-    new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
+    new MutationObserver(look).observe(document.body,
+      { childList: true, subtree: true, attributes: true, attributeFilter: ["data-deck"] });
     new ResizeObserver(() => decks.forEach((deck) => deck.draw())).observe(document.body);
   }
   if (document.body) begin(); else document.addEventListener("DOMContentLoaded", begin);

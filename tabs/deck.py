@@ -13,6 +13,7 @@ from html import escape
 
 from engines.judging.judging import config, must_listen_s
 from storage import ClipRow
+from tabs.keyed import keyed
 
 LETTERS = "ABCDEFGHIJKLMNOP"
 
@@ -81,10 +82,8 @@ def why() -> str:
 
 def deck(deck_id: str, kind: str, inside: str, attributes: str = "") -> str:
     """A whole deck around its parts."""
-    return (
-        f'<section class="deck deck-{kind}" data-deck="{escape(deck_id, quote=True)}" '
-        f'data-kind="{kind}" {attributes}>{inside}</section>'
-    )
+    named = f'class="deck deck-{kind}" data-deck="{escape(deck_id, quote=True)}" data-kind="{kind}"'
+    return keyed(deck_id, inside, f"{named} {attributes}")
 
 
 def prompt_html(text: str, question: str = "") -> str:

@@ -32,8 +32,10 @@ class JudgePage:
 
         def recall(kept: str | None, request: gr.Request) -> list[Any]:
             name = rater.rater_name(request, kept)
-            fixed = bool(request.username)
-            shown = gr.update(value=name if fixed else kept or "", interactive=not fixed)
+            if request.username:
+                shown = gr.update(value=name, interactive=False)
+            else:  # a name may have been typed by now
+                shown = gr.update(value=kept) if kept else gr.skip()
             return [shown, rater.mirror_html(name)]
 
         demo.load(**refresher(recall, self.remembered, [self.name, self.mirror]))
@@ -77,6 +79,6 @@ def _connect_name(
         return [typed.strip(), rater.mirror_html(rater.rater_name(request, typed))]
 
     for event in (name.blur, name.submit):
-        done = event(**refresher(rename, name, [remembered, mirror]))
-        for page in pages:
-            done = done.then(**page.refresh)
+        event(**refresher(rename, name, [remembered, mirror]))
+    for page in pages:  # once for each new name; leaving the field alone draws nothing anew
+        mirror.change(**page.refresh)

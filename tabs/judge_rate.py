@@ -14,6 +14,7 @@ from storage import ClipRow, MarkRow, NotFound
 from tabs import live
 from tabs.errors import as_gradio_error
 from tabs.judge_filters import JUDGE_JS, clip_filter, engine_choices, filters
+from tabs.keyed import keyed
 from tabs.page import Page, refresher
 from tabs.player import clock, player
 from tabs.rater import rater_name
@@ -184,8 +185,7 @@ def card_html(studio: Studio, queue: Queue, who: str, hidden: bool) -> str:
         " titled" if clip.text.startswith(clip.title.rstrip("…")) else ""
     )  # said once is enough
     marks = [row for row in studio.judging.judgements.marks(clip.id) if row.rater == who]
-    return f"""
-<section class="card rate-card{" blind" if hidden else ""}{titled}" data-clip="{clip.id}">
+    inside = f"""
   <blockquote class="prompt">{escape(clip.text) or "(no text)"}</blockquote>
   <div class="rate-main">
     <div>{player(clip, "Clip" if hidden else "")}{notes_html(clip)}</div>
@@ -196,8 +196,9 @@ def card_html(studio: Studio, queue: Queue, who: str, hidden: bool) -> str:
     <span class="quiet">{queue.at + 1} of {len(queue.ids)}</span>
     <button type="button" class="act primary" data-judge="next">Next →</button>
     <span class="keys-hint">{HINT}</span>
-  </footer>
-</section>"""
+  </footer>"""
+    look = f"card rate-card{' blind' if hidden else ''}{titled}"
+    return keyed(clip.id, inside, f'class="{look}" data-clip="{clip.id}"')
 
 
 def marks_html(clip: ClipRow, marks: list[MarkRow]) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from engines import registry
 from engines.studio import Studio
+from tests.browser.ears import LISTEN
 from tests.conftest import Served, make_settings
 from tests.fakes import Tone
 
@@ -26,6 +27,7 @@ FLAGS = (
     "--no-first-run",
     "--autoplay-policy=no-user-gesture-required",
 )
+RERUNS = int(os.environ.get("RERUNS", "1"))
 ENGINES = ["engines.tts.piper:Piper", "tests.fakes:Tone"]
 # Gradio's own words when a page is left while an answer was on its way, and the browser's for the
 # status with which Gradio's validator answers
@@ -44,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
             # on a crowded machine Chromium may lose a click; what is wrong fails twice
-            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=["TimeoutError"]))
+            item.add_marker(pytest.mark.flaky(reruns=RERUNS, only_rerun=["TimeoutError"]))
             if not CHROMIUM and not os.environ.get("CI"):
                 item.add_marker(pytest.mark.skip(reason="Chromium is not installed"))
 
@@ -103,6 +105,7 @@ def open_page(browser, site) -> Iterator[Callable]:
         context = browser.new_context(
             viewport={"width": width, "height": height}, accept_downloads=True
         )
+        context.add_init_script(LISTEN)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(60_000)

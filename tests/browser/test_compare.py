@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from engines.evaluation.wishes import ready
+from engines.evaluation import wishes
 from tabs import compare
+from tests.browser.ears import hears, ready, silence
 from tests.browser.steps import go, shot
 
 CARD = "#compare-grid .compare-card"
-DECK = "window.studioJudge.deck"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def chosen(page, count):
     page.wait_for_function(
         "n => document.querySelectorAll('#compare-grid .compare-card').length === n", arg=count
     )
-    page.wait_for_function(f"n => {DECK} && {DECK}.buffers.length === n", arg=count)
+    ready(page, "#compare-grid")
 
 
 def test_compare_two_clips(page, site, clips):
@@ -38,23 +38,23 @@ def test_compare_two_clips(page, site, clips):
         page.wait_for_selector(f"#compare-found li.selected >> nth={1 - place}")
     chosen(page, 2)
     page.keyboard.press("2")
-    page.wait_for_function(f"() => {DECK} && {DECK}.active === 1 && {DECK}.position > 0.2")
-    before = page.evaluate(f"{DECK}.position")
+    page.wait_for_selector(f"{CARD}.active:nth-child(2)")
+    before = hears(page, "s.position > 0.2")
     page.keyboard.press("1")
-    page.wait_for_function(f"() => {DECK}.active === 0 && {DECK}.playing")
-    assert page.evaluate(f"{DECK}.position") >= before or page.evaluate(f"{DECK}.loop")
-    page.wait_for_selector(f"{CARD}.active >> nth=0")
-    assert page.evaluate(f"{DECK}.gains") == [1, 1]
+    page.wait_for_selector(f"{CARD}.active:nth-child(1)")
+    after = hears(page, "s.gain > 0.99")
+    assert after["position"] > before["position"]
+    assert before["gain"] == pytest.approx(1, abs=0.02)
     page.wait_for_selector("#compare-grid >> text=every clip plays at its own level")
     page.keyboard.press("m")
     page.wait_for_selector("#compare-grid >> text=turned down to the quietest, -")
     apart_db = clips[0].loudness_lufs - clips[1].loudness_lufs
     assert apart_db > 5
-    gains = page.evaluate(f"{DECK}.gains")
-    assert gains == pytest.approx([10 ** (-apart_db / 20), 1], abs=1e-3)
+    quieter = 10 ** (-apart_db / 20)
+    assert hears(page, f"s.gain < {quieter + 0.01}")["gain"] == pytest.approx(quieter, abs=2e-3)
     assert page.locator(f"{CARD} .gain").first.inner_text() == f"−{apart_db:.1f} dB"
     page.keyboard.press(" ")
-    page.wait_for_function(f"() => !{DECK}.playing")
+    silence(page)
     picture = page.locator(f"{CARD} .compare-picture").first
     page.wait_for_function(
         "() => [...document.querySelectorAll('.compare-picture img')].every(i => i.naturalWidth > 0)"
@@ -68,7 +68,9 @@ def test_compare_two_clips(page, site, clips):
         drawn, rel=0.03
     )  # else the cursor is wrong
     picture.click(position={"x": box["width"] * 0.5525, "y": box["height"] / 2})
-    assert page.evaluate(f"{DECK}.position") == pytest.approx(1.5, abs=0.1)
+    assert float(page.inner_text("#compare-grid .deck-time").split()[0]) == pytest.approx(
+        1.5, abs=0.1
+    )
     differing = page.inner_text("#compare-settings tr.differs >> nth=0")
     assert "loud" in page.inner_text("#compare-settings .compare-table")
     assert differing
@@ -79,7 +81,8 @@ def test_compare_two_clips(page, site, clips):
 def few(monkeypatch):
     """Only quick measures are installed."""
     quick = {"loudness", "peak", "f0_rmse", "lsd"}
-    monkeypatch.setattr(compare, "ready", lambda needs: [m for m in ready(needs) if m in quick])
+    usable = wishes.ready
+    monkeypatch.setattr(compare, "ready", lambda needs: [m for m in usable(needs) if m in quick])
 
 
 def test_more_seeds_then_a_blind_test(page, site, clips, few):

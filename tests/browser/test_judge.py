@@ -10,10 +10,9 @@ import pytest
 from playwright.sync_api import TimeoutError
 
 from engines.judging.designs import Design
+from tests.browser.ears import hear_all, hears, ready, silence
 from tests.browser.steps import go
 
-DECK = "window.studioJudge.deck"
-SWITCH = "deck => { const at = deck.position; deck.listen(1); return [at, deck.position]; }"
 DRAWN = {
     "rate": "#rate-card .rate-card, #rate-card .rate-done",
     "compare": "#compare-stage .deck, #compare-stage .empty",
@@ -64,19 +63,6 @@ def only(page, prefix, words, shown):
             return
         page.fill(field, "")
     raise AssertionError(f"{shown} never came")
-
-
-def ready(page, selector):
-    """Wait for a deck whose sounds are decoded."""
-    page.wait_for_selector(f"{selector} .deck")
-    page.wait_for_function(f"{DECK} && {DECK}.buffers.length > 0")
-
-
-def hear_all(page):
-    """Listen to each sound of the deck as long as it must be."""
-    for index in range(page.evaluate(f"{DECK}.sides.length")):
-        page.evaluate(f"{DECK}.listen({index})")
-        page.wait_for_function(f"{DECK}.heard[{index}] >= {DECK}.must[{index}]")
 
 
 # --- rating ---------------------------------------------------------------------------------
@@ -179,28 +165,28 @@ def test_a_blind_pair_by_keyboard(page, judging, clips):
     page.keyboard.press("1")  # too early
     assert judging.judgements.preferences() == []
     page.keyboard.press(" ")
-    page.wait_for_function(f"{DECK}.playing && {DECK}.position > 0.2")
+    hears(page, "s.position > 0.2")
     page.keyboard.press(" ")
-    assert page.evaluate(f"{DECK}.playing") is False
+    silence(page)
     page.keyboard.press(" ")
-    before, after = page.evaluate(f"(({SWITCH})({DECK}))")
-    assert after == pytest.approx(before, abs=0.02)  # the other side, at the same position
-    assert page.evaluate(f"{DECK}.active") == 1
-    page.wait_for_function(f"{DECK}.nodes[0].gain.gain.value < 0.01")
-    assert page.evaluate(f"{DECK}.nodes[1].gain.gain.value") > 0.5
+    before = hears(page)["position"]
+    assert before > 0.2  # it goes on where it was
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#compare-stage .deck-side:nth-child(2)[aria-pressed='true']")
+    assert hears(page)["position"] > before  # the other side, at the same moment
     page.keyboard.press("ArrowLeft")
-    assert page.evaluate(f"{DECK}.active") == 0
-    hear_all(page)
+    page.wait_for_selector("#compare-stage .deck-side:nth-child(1)[aria-pressed='true']")
+    hear_all(page, "#compare-stage")
     page.wait_for_selector("#compare-stage .deck-why.ok")
     page.keyboard.press("e")
-    left = page.evaluate(f"{DECK}.sides[0].dataset.source.split('/')[1]")
+    left = page.get_attribute("#compare-stage .deck-side >> nth=0", "data-source").split("/")[1]
     page.keyboard.press("1")
     page.wait_for_selector("#compare-stage [data-judge='change']")
     assert "pitch_hz" in stage.inner_text()
     (row,) = judging.judgements.preferences(left)
     assert (row.chosen_id, row.tie, row.strength, row.rater) == (left, False, 3, "me")
     assert {row.chosen_id, row.rejected_id} == ids
-    assert page.evaluate(f"{DECK}.playing") is True  # the answer did not stop the sound
+    hears(page)  # the answer did not stop the sound
     page.click("#compare-stage [data-judge='change']")
     page.wait_for_selector("#compare-stage [data-judge='skip']")
     page.keyboard.press("0")
@@ -209,22 +195,30 @@ def test_a_blind_pair_by_keyboard(page, judging, clips):
     assert row.tie
     page.keyboard.press("Enter")
     page.wait_for_selector("#compare-stage .empty")
+    silence(page)
+
+
+def click_bar(page, share):
+    """Click the picture of the sound at this share of its width."""
+    bar = page.locator("#compare-stage .deck-bar")
+    box = bar.bounding_box()
+    bar.click(position={"x": box["width"] * share, "y": box["height"] / 2})
 
 
 def test_loop_and_seek(page, clips):
     open_judge(page, "compare")
     ready(page, "#compare-stage")
     page.keyboard.press("l")
-    assert page.evaluate(f"{DECK}.loop") is False
-    page.evaluate(f"{DECK}.seek(0.5)")
-    half = page.evaluate(f"{DECK}.length / 2")
-    assert page.evaluate(f"{DECK}.position") == pytest.approx(half)
+    page.wait_for_selector("#compare-stage .deck-loop[aria-pressed='false']")
+    click_bar(page, 0.5)
     page.keyboard.press(" ")
-    page.wait_for_function(f"!{DECK}.playing")  # without loop it ends by itself
+    sound = hears(page)
+    assert sound["position"] == pytest.approx(sound["length"] / 2, abs=0.2)
+    silence(page)  # without loop it ends by itself
     page.click("#compare-stage .deck-loop")
-    page.evaluate(f"{DECK}.seek(0.9)")
+    click_bar(page, 0.9)
     page.keyboard.press(" ")
-    page.wait_for_function(f"{DECK}.playing && {DECK}.position < {DECK}.length / 2")
+    hears(page, "s.position < s.length / 2")
 
 
 def test_a_ranking_gives_all_its_pairs(page, judging, clips):
@@ -234,7 +228,7 @@ def test_a_ranking_gives_all_its_pairs(page, judging, clips):
     page.wait_for_selector("#compare-stage .rank-row >> nth=2")
     ready(page, "#compare-stage")
     assert page.is_disabled("#compare-stage [data-save]")
-    hear_all(page)
+    hear_all(page, "#compare-stage")
     page.keyboard.press("Escape")
     page.keyboard.press("c")
     page.keyboard.press("ArrowUp")
@@ -277,7 +271,7 @@ def test_a_mos_test_is_made_taken_and_resumed(page, site, judging, tmp_path):
     ready(page, "#tests-stage")
     assert "Trial 1 of 4" in page.inner_text("#tests-stage .trial-head")
     assert page.is_disabled("[data-grade='4']")
-    hear_all(page)
+    hear_all(page, "#tests-stage")
     page.keyboard.press("4")
     page.keyboard.press("Enter")
     page.wait_for_selector("#tests-stage .trial-head:has-text('Trial 2 of 4')")
@@ -289,13 +283,13 @@ def test_a_mos_test_is_made_taken_and_resumed(page, site, judging, tmp_path):
     page.click("#tests-stage :text('Back')")
     page.wait_for_selector("#tests-stage [data-grade='4'][aria-checked='true']")
     ready(page, "#tests-stage")
-    hear_all(page)
+    hear_all(page, "#tests-stage")
     page.keyboard.press("5")
     page.keyboard.press("Enter")
     for number in (2, 3, 4):
         page.wait_for_selector(f"#tests-stage .trial-head:has-text('Trial {number} of 4')")
         ready(page, "#tests-stage")
-        hear_all(page)
+        hear_all(page, "#tests-stage")
         page.keyboard.press("3")
         page.click("#tests-stage [data-save]")
     page.wait_for_selector("#tests-stage .thanks")
@@ -324,7 +318,7 @@ def test_a_mushra_test_asks_for_every_slider_and_is_resumed(page, site, judging)
     page.click(f"{card} [data-judge='take']")
     ready(page, "#tests-stage")
     assert page.locator("#tests-stage .mushra-column").count() == 4
-    hear_all(page)
+    hear_all(page, "#tests-stage")
     page.wait_for_selector("#tests-stage .deck-why:has-text('4 still to go')")
     assert page.is_disabled("#tests-stage [data-save]")
     for index, score in enumerate((90, 60, 30, 10)):
@@ -340,7 +334,7 @@ def test_a_mushra_test_asks_for_every_slider_and_is_resumed(page, site, judging)
     page.click(f"{card} [data-judge='take']")
     page.wait_for_selector("#tests-stage .trial-head:has-text('Trial 2 of 2')")
     ready(page, "#tests-stage")
-    hear_all(page)
+    hear_all(page, "#tests-stage")
     for index in range(4):
         page.locator("#tests-stage input[type=range]").nth(index).fill("50")
     page.click("#tests-stage [data-save]")
@@ -359,7 +353,7 @@ def test_an_ab_test_by_keyboard_and_its_verdict(page, site, judging):
     for number in (1, 2):
         page.wait_for_selector(f"#tests-stage .trial-head:has-text('Trial {number} of 2')")
         ready(page, "#tests-stage")
-        hear_all(page)
+        hear_all(page, "#tests-stage")
         shown = judging.present(test.id, "me")
         place = next(n for n, clip in enumerate(shown.clips, 1) if clip.engine == "codec-a")
         page.keyboard.press(str(place))

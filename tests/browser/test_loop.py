@@ -11,13 +11,13 @@ from engines import registry
 from engines.studio import Studio
 from storage.dataset_filter import DatasetFilter
 from tabs.learning import lab_of
+from tests.browser.ears import hear_all, ready
 from tests.browser.steps import generate, go, music_clips, prompt, set_number
 from tests.conftest import Served, make_settings
 
 ENGINE = "musicgen"
 MODEL = "tiny-musicgen"
 PROMPTS = ("calm piano", "loud drums", "warm strings")
-DECK = "window.studioJudge.deck"
 PATIENCE_MS = 300_000
 
 
@@ -141,10 +141,8 @@ def test_from_a_prompt_to_a_better_model(page, site, lab, judged):
     page.click("#adapters-compare-start")
     page.click("#adapters-tests [data-action=open-test]")
     page.wait_for_selector("#tests-stage .deck")
-    page.wait_for_function(f"{DECK} && {DECK}.buffers.length > 0")
-    for side in range(page.evaluate(f"{DECK}.sides.length")):
-        page.evaluate(f"{DECK}.listen({side})")
-        page.wait_for_function(f"{DECK}.heard[{side}] >= {DECK}.must[{side}]")
+    ready(page, "#tests-stage")
+    hear_all(page, "#tests-stage")
     page.keyboard.press("Escape")
     page.keyboard.press("1")
     page.wait_for_selector("#tests-stage .thanks")
