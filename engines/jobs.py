@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engines.base import Cancelled
+from storage.ids import new_id
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +23,8 @@ class Live:
     """What is known of a job while it runs and for a while after; guarded by ``changed``.
 
     ``pieces`` are float32 ``(T,)`` or ``(C, T)`` at ``sample_rate``, in order. ``version`` grows
-    with every change, so that a follower can wait for the next one.
+    with every change, so that a follower can wait for the next one. ``clip_id`` is the id that the
+    job's first clip will have.
     """
 
     progress: float = 0.0
@@ -32,6 +34,7 @@ class Live:
     pieces: list[np.ndarray] = field(default_factory=list)
     finished: bool = False
     version: int = 0
+    clip_id: str = field(default_factory=new_id)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def touch(self) -> None:

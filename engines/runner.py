@@ -363,6 +363,7 @@ class Runner:
         partial: bool = False,
     ) -> ClipRow:
         levels = measure(clip.samples, clip.sample_rate)
+        made = self.store.jobs.get(job.id).clip_ids
         row = self.store.clips.add(
             clip.samples,
             clip.sample_rate,
@@ -382,8 +383,8 @@ class Runner:
             adapter=clip.adapter,
             adapter_scale=clip.adapter_scale,
             codes=clip.codes,
+            id="" if made else self._live_of(job.id).clip_id,
         )
-        made = self.store.jobs.get(job.id).clip_ids
         self.store.jobs.update(job.id, clip_ids=(*made, row.id))
         return row
 

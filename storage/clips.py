@@ -67,11 +67,13 @@ class Clips:
         adapter: str = "",
         adapter_scale: float | None = None,
         codes: str = "",
+        id: str = "",
     ) -> ClipRow:
         """Store float samples ``(T,)`` or ``(C, T)`` as a new clip.
 
         ``parents`` are ids of the clips it was made from; ``peak_db`` is in dBFS, ``loudness_lufs``
-        in LUFS; ``codes`` are kept in the file alone. The file is stored before the row, and taken away
+        in LUFS; ``codes`` are kept in the file alone; ``id`` is a new one of ``storage.ids``, drawn
+        here when left out. The file is stored before the row, and taken away
         again if the row cannot be.
         """
         tags = Embedded(
@@ -89,6 +91,7 @@ class Clips:
         )
         encoded = self._files.encode(samples, sample_rate, tags)
         values = {
+            "id": id or new_id(),
             "task": task,
             "peak_db": peak_db,
             "loudness_lufs": loudness_lufs,
@@ -111,10 +114,8 @@ class Clips:
         self, stored: Stored, tags: Embedded, values: dict[str, Any], parents: Sequence[str]
     ) -> ClipRow:
         """Add the row, its parents and its words in one transaction."""
-        id = new_id()
         columns = columns_of(tags) | values
         columns |= {
-            "id": id,
             "hash": stored.hash,
             "file": self._files.relative(stored.path),
             "bytes": stored.bytes,
@@ -131,7 +132,7 @@ class Clips:
                 [(number, position, parent) for position, parent in enumerate(parents)],
             )
             insert_words(transaction, [number])
-        return self.get(id)
+        return self.get(columns["id"])
 
     # finding
 

@@ -82,26 +82,49 @@ class Embedded:
 
 def embed(encoded: BytesIO, container: str, tags: Embedded) -> None:
     """Write ``tags`` into an encoded file in memory; ``container`` is FLAC, OGG, WAV or MP3."""
-    from mutagen import id3
     from mutagen.flac import FLAC
     from mutagen.mp3 import MP3
     from mutagen.oggvorbis import OggVorbis
     from mutagen.wave import WAVE
 
-    title = tags.title.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
     encoded.seek(0)
     file = {"FLAC": FLAC, "OGG": OggVorbis, "WAV": WAVE, "MP3": MP3}[container](encoded)
     if file.tags is None:
         file.add_tags()
     assert file.tags is not None
     if container in ("FLAC", "OGG"):
-        file["TITLE"] = title
+        file["TITLE"] = _title(tags)
         file[KEY] = tags.to_json()
     else:
-        file.tags.add(id3.TIT2(encoding=id3.Encoding.UTF8, text=title))
-        file.tags.add(id3.TXXX(encoding=id3.Encoding.UTF8, desc=KEY, text=tags.to_json()))
+        for frame in _frames(tags):
+            file.tags.add(frame)
     encoded.seek(0)
     file.save(encoded)
+
+
+def id3_block(tags: Embedded) -> bytes:
+    """``tags`` as what stands before the first frame of an MP3 stream."""
+    from mutagen import id3
+
+    block, buffer = id3.ID3(), BytesIO()
+    for frame in _frames(tags):
+        block.add(frame)
+    block.save(buffer)
+    return buffer.getvalue()
+
+
+def _frames(tags: Embedded) -> list[Any]:
+    from mutagen import id3
+
+    utf8 = id3.Encoding.UTF8
+    return [
+        id3.TIT2(encoding=utf8, text=_title(tags)),
+        id3.TXXX(encoding=utf8, desc=KEY, text=tags.to_json()),
+    ]
+
+
+def _title(tags: Embedded) -> str:
+    return tags.title.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
 
 
 def read_tags(path: Path) -> Embedded | None:

@@ -5,19 +5,22 @@ They submit to the same queue as every tab and script.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from engines.base import Availability, Engine, InvalidParams, NotReady, StudioError, Task
 from engines.runner import ENDED
+from engines.settings import VERSION
 from engines.studio import Studio
-from storage import JobRow, StorageError
-from tabs.encode import MEDIA_TYPES, SpeechFormat, encoded
+from storage import Embedded, JobRow, StorageError
+from tabs.encode import MEDIA_TYPES, STREAMED, SpeechFormat, encoded, encoder
 from tabs.guard import USER
+from tabs.streaming import ClientGone, JobStream, chunks, events, pieces
 from tabs.waiting import require_done, wait_for
 from tabs.wishes import TEXT_KNOBS, speech_settings, voices
 
@@ -63,7 +66,9 @@ class SpeechRequest(BaseModel):
     )
     speed: float = Field(1.0, ge=0.25, le=4.0, description="1 is the engine's normal speed.")
     instructions: str = Field("", description="How to speak, for engines that take directions.")
-    stream_format: Literal["audio"] = Field("audio", description="The only one offered.")
+    stream_format: Literal["audio", "sse"] = Field(
+        "audio", description="audio: the bytes themselves. sse: events with the bytes in base64."
+    )
     settings: dict[str, Any] = Field(
         default_factory=dict, description="Any other parameter of the engine, by its own name."
     )
@@ -124,7 +129,7 @@ def router(studio: Studio) -> APIRouter:
         "/audio/speech",
         summary="Speak a text",
         response_class=Response,
-        responses={200: {"content": {"audio/mpeg": {}, "audio/wav": {}, "audio/flac": {}}}},
+        responses={200: {"content": {"audio/mpeg": {}, "audio/wav": {}, "text/event-stream": {}}}},
         dependencies=[Depends(json_only)],
     )
     async def speech(body: SpeechRequest, request: Request) -> Response:
@@ -140,16 +145,59 @@ def router(studio: Studio) -> APIRouter:
 async def _speak(studio: Studio, body: SpeechRequest, request: Request) -> Response:
     user = request.scope.get(USER)
     job = await to_thread.run_sync(_submit, studio, body, user.name if user else "")
-    finished = False
+    answered = False
     try:
-        job = await wait_for(studio, job.id, gone=request.is_disconnected)
-        finished = job.state in ENDED
-    finally:  # also when the server stops this request
-        if not finished:
-            studio.cancel(job.id)
-    if not finished:
+        if body.response_format in STREAMED:
+            answer = await _stream(studio, job, body, request)
+        else:
+            answer = await _whole(studio, job, body, request)
+        answered = True
+    except ClientGone:
         return Response(status_code=STATUS_CLOSED)
-    return await to_thread.run_sync(_answer, studio, job, body.response_format)
+    except (StudioError, StorageError) as error:
+        raise ApiError(500, str(error), "job_failed") from error
+    finally:  # also when the server stops this request
+        if not answered:
+            with CancelScope(shield=True):
+                await to_thread.run_sync(studio.cancel, job.id)
+    return answer
+
+
+async def _stream(studio: Studio, job: JobRow, body: SpeechRequest, request: Request) -> Response:
+    """The answer once its first piece is there; the others follow as they are made."""
+    following = pieces(studio, job.id, request.is_disconnected)
+    first = await anext(following)
+    settings, seed = job.settings, job.settings.get("seed")
+    tags = Embedded(
+        engine=job.engine, settings=settings, seed=seed, text=body.input, app_version=VERSION
+    )
+    coded = encoder(body.response_format, first.sample_rate, len(first.samples), tags)
+    content = chunks(first, following, coded)
+    return _sent(studio, job, body, content, first.clip_id)
+
+
+async def _whole(studio: Studio, job: JobRow, body: SpeechRequest, request: Request) -> Response:
+    """The answer when the clip is stored."""
+    ended = await wait_for(studio, job.id, gone=request.is_disconnected)
+    if ended.state not in ENDED:
+        raise ClientGone
+    clip = await to_thread.run_sync(studio.clip, require_done(ended).clip_ids[0])
+
+    async def content() -> AsyncIterator[bytes]:
+        yield await to_thread.run_sync(encoded, studio, clip, body.response_format)
+
+    return _sent(studio, job, body, content(), clip.id)
+
+
+def _sent(
+    studio: Studio, job: JobRow, body: SpeechRequest, content: AsyncIterator[bytes], clip_id: str
+) -> Response:
+    headers = {"X-Job-Id": job.id, "X-Clip-Id": clip_id, "Cache-Control": "no-store"}
+    if body.stream_format == "sse":
+        media_type, content = "text/event-stream", events(content)
+    else:
+        media_type = MEDIA_TYPES[body.response_format]
+    return JobStream(studio, job, content, headers=headers, media_type=media_type)
 
 
 def _submit(studio: Studio, body: SpeechRequest, owner: str) -> JobRow:
@@ -170,16 +218,6 @@ def _submit(studio: Studio, body: SpeechRequest, owner: str) -> JobRow:
         )
         param = "input" if field in TEXT_KNOBS else field
         raise ApiError(400, message, "invalid_value", param) from error
-
-
-def _answer(studio: Studio, job: JobRow, format: SpeechFormat) -> Response:
-    try:
-        clip = studio.clip(require_done(job).clip_ids[0])
-        content = encoded(studio, clip, format)
-    except (StudioError, StorageError) as error:
-        raise ApiError(500, str(error), "job_failed") from error
-    headers = {"X-Job-Id": job.id, "X-Clip-Id": clip.id}
-    return Response(content, media_type=MEDIA_TYPES[format], headers=headers)
 
 
 def _engine(studio: Studio, model: str) -> Engine:

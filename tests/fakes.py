@@ -84,6 +84,8 @@ class Tone(Engine):
 
     def run(self, params: ToneParams, job: Job) -> Clip:
         rate, pieces = self.card.sample_rate, []
+        if params.fail.startswith("at once:"):
+            raise StudioError(params.fail.removeprefix("at once:"))
         for step in range(params.steps):
             job.check()
             t = (np.arange(rate // 4) + step * (rate // 4)) / rate
