@@ -180,10 +180,11 @@ class _Coded:
             else {"write_xing": "0", "id3v2_version": "0"}  # both would need the whole
         )
         self._file: Any = av.open(self._outlet, "w", format=container, options=options)
-        self._stream: Any = self._file.add_stream(codec, rate=rate)
-        self._stream.layout = "mono" if channels == 1 else "stereo"
-        self._stream.bit_rate = bits * channels
-        self._rate, self._layout, self._position = rate, self._stream.layout.name, 0
+        self._rate, self._layout = rate, "mono" if channels == 1 else "stereo"
+        self._stream: Any = self._file.add_stream(
+            codec, rate=rate, layout=self._layout, bit_rate=bits * channels
+        )
+        self._position = 0
 
     def feed(self, samples: np.ndarray, last: bool = False) -> bytes:
         import av
