@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engines.base import Cancelled
-from storage.ids import new_id
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +33,7 @@ class Live:
     pieces: list[np.ndarray] = field(default_factory=list)
     finished: bool = False
     version: int = 0
-    clip_id: str = field(default_factory=new_id)
+    clip_id: str = ""
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def touch(self) -> None:

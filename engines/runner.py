@@ -26,6 +26,7 @@ from engines.registry import Registry
 from engines.runtime import Runtime, is_out_of_memory
 from engines.settings import VERSION
 from storage import ClipRow, JobRow, JobState, StorageError, Store
+from storage.ids import new_id
 from storage.jobs import FINAL
 
 if TYPE_CHECKING:
@@ -214,7 +215,9 @@ class Runner:
 
     def _live_of(self, job_id: str) -> Live:
         with self._wake:
-            live = self._live.setdefault(job_id, Live())
+            if job_id not in self._live:
+                self._live[job_id] = Live(clip_id=new_id())
+            live = self._live[job_id]
             while len(self._live) > KEEP_LIVE and next(iter(self._live.values())).finished:
                 self._live.popitem(last=False)
             for old in [entry for entry in self._live.values() if entry.finished][:-KEEP_PIECES]:
