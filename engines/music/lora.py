@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ WEIGHTS = "adapter_model.safetensors"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 PREFIX = "base_model.model."
 FIELD = "adapters"
+MAX_PATTERN = 10_000
+MAX_WEIGHT, MAX_ALPHA = 1e4, 1e6  # far above any adapter that was trained
 # what PEFT can do and the plain sum of weights cannot
 UNSUPPORTED = ("use_dora", "lora_bias", "modules_to_save", "trainable_token_indices", "use_qalora")
 
@@ -139,9 +142,15 @@ def _config(folder: Path) -> dict[str, Any]:
         ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise StudioError(f"{folder.name}/{CONFIG} is not JSON: {error}", FIELD) from None
+    except RecursionError:
+        raise StudioError(
+            f"{folder.name}/{CONFIG} is nested too deeply to be read.", FIELD
+        ) from None
     kind = config.get("peft_type") if isinstance(config, dict) else None
     if kind != "LORA":
         raise StudioError(f"{folder.name} is a {kind!r} adapter; only LORA is supported.", FIELD)
+    if "r" in config:
+        _number(folder, "r", config["r"])
     used = [name for name in UNSUPPORTED if config.get(name)]
     used += ["bias"] if config.get("bias", "none") != "none" else []
     if used:
@@ -197,17 +206,61 @@ def _pair(
         )
     if not (down.isfinite().all() and up.isfinite().all()):
         raise StudioError(f"{folder.name}: {path} holds values that are not finite.", FIELD)
-    alpha = _by_pattern(config.get("alpha_pattern") or {}, path, config.get("lora_alpha", rank))
+    largest = max(float(half.abs().max()) for half in (down, up))
+    if largest > MAX_WEIGHT:
+        raise StudioError(
+            f"{folder.name}: {path} holds a weight of {largest:.3g}; those of a trained adapter are "
+            "below 10. The file is damaged, or its training went wrong.",
+            FIELD,
+        )
+    patterns = config.get("alpha_pattern") or {}
+    if not isinstance(patterns, Mapping):
+        raise StudioError(f"{folder.name}: alpha_pattern must be an object of names.", FIELD)
+    alpha = _by_pattern(patterns, path, config.get("lora_alpha", rank))
     root = math.sqrt(rank) if config.get("use_rslora") else rank
-    return Pair(down, up, float(alpha) / root)
+    return Pair(down, up, _number(folder, "lora_alpha", alpha) / root)
+
+
+def _number(folder: Path, name: str, value: Any) -> float:
+    """A positive number of the configuration; ``StudioError`` for anything else."""
+    usable = isinstance(value, int | float) and not isinstance(value, bool)
+    if not usable or not 0 < value <= MAX_ALPHA:  # false for NaN too
+        raise StudioError(
+            f"{folder.name}: {name} is {value!r}; it must be a number above 0 and at most "
+            f"{MAX_ALPHA:,.0f}.",
+            FIELD,
+        )
+    return float(value)
 
 
 def _by_pattern(patterns: Mapping[str, Any], path: str, default: Any) -> Any:
     """PEFT's rule: the first pattern that matches the end of the path."""
     for pattern, value in patterns.items():
-        if re.match(rf"(.*\.)?({pattern})$", path):
+        if _matcher(rf"(.*\.)?({pattern})")(path):
             return value
     return default
+
+
+@lru_cache(maxsize=256)
+def _matcher(pattern: str) -> Callable[[str], Any]:
+    """Whether a whole path matches a regular expression from outside.
+
+    RE2 takes time in proportion to the path, whatever the pattern; Python's own could be kept busy for
+    ever. Raises ``StudioError`` for a pattern that RE2 refuses.
+    """
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern[:MAX_PATTERN], options).fullmatch
+    except re2.error as error:
+        raise StudioError(
+            f"The adapter's configuration names its layers by {pattern[:80]!r}, which can't be used "
+            f"here ({error.args[0].decode() if isinstance(error.args[0], bytes) else error}). Write "
+            r"the names of the layers, such as q_proj, or a simple pattern, such as .*\.(q|v)_proj.",
+            FIELD,
+        ) from None
 
 
 def _fits(weights: LoraWeights, shapes: Mapping[str, tuple[int, ...]], base: str) -> None:
@@ -241,7 +294,7 @@ def _targets(config: Mapping[str, Any], paths: Iterable[str]) -> list[str]:
     if not targets or config.get("layers_to_transform") or config.get("exclude_modules"):
         return []
     if isinstance(targets, str):
-        return [] if targets == "all-linear" else [p for p in paths if re.fullmatch(targets, p)]
+        return [] if targets == "all-linear" else [p for p in paths if _matcher(targets)(p)]
     ends = tuple(f".{name}" for name in targets)
     return [path for path in paths if path in targets or path.endswith(ends)]
 

