@@ -25,6 +25,10 @@ from storage.ids import new_id
 MAX_FILES = 200_000
 MAX_DIRECTORY_BYTES = 64 * 2**20
 MAX_RATIO = 1100  # what deflate can reach is 1032
+SMALL = 64 * 2**20  # up to here an entry may be packed as tightly as it likes
+MAX_SOUND_RATIO = 100  # of larger ones: sound that is heard packs ten times at most
+MAX_FILE_BYTES = 2**30  # what is read as a sound
+MAX_UNPACKED = 8 * 2**30
 BLOCK = 2**20
 PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 END, END_64, LOCATOR = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
@@ -75,6 +79,30 @@ class Archive:
                     _copy(source, file, digest.update, step)
         return digest.hexdigest()
 
+    def unpack(
+        self,
+        target: Path,
+        wanted: Callable[[str], bool] = bool,
+        max_bytes: int = MAX_UNPACKED,
+        max_file_bytes: int = MAX_FILE_BYTES,
+    ) -> dict[str, Path]:
+        """Write the files whose names ``wanted`` accepts below ``target``; where each one lies.
+
+        Raises ``StorageError`` for files or a total that are too large or packed too tightly to be
+        sound, ``DiskFull`` when they don't fit; both before anything is written.
+        """
+        chosen = [name for name in self.entries if wanted(name)]
+        for name in chosen:
+            _refuse_bomb(self.entries[name], self.name, max_file_bytes)
+        self.refuse_size(chosen, target, max_bytes)
+        unpacked = {}
+        for name in chosen:
+            to = unpacked[name] = target / name.replace("\\", "/")
+            with translated(to):
+                to.parent.mkdir(parents=True, exist_ok=True)
+            self.extract(name, to)
+        return unpacked
+
     def refuse_size(self, names: list[str], target: Path, max_bytes: int | None = None) -> int:
         """The bytes that these entries unpack to.
 
@@ -85,7 +113,7 @@ class Archive:
         if max_bytes is not None and total > max_bytes:
             raise StorageError(
                 f"{self.name} unpacks to {total / 1e6:,.0f} MB; at most {max_bytes / 1e6:,.0f} MB "
-                "fit."
+                "are taken. Split it."
             )
         if total > free_bytes(target):
             raise disk_full(target)
@@ -101,7 +129,10 @@ class Archive:
 
 def damaged(name: str, error: Exception | str) -> StorageError:
     """The error to raise for a zip that cannot be read to its end."""
-    return StorageError(f"{name} is not a whole zip file ({error}).")
+    return StorageError(
+        f"{name} is not a whole zip file ({error}). It may be cut short or of another kind: pack it "
+        "again, or send it again."
+    )
 
 
 @contextmanager
@@ -157,6 +188,21 @@ def refuse_entry(entry: zipfile.ZipInfo, archive: str) -> None:
         raise StorageError(
             f"{archive} holds {name!r}, which claims to unpack from {entry.compress_size:,} to "
             f"{entry.file_size:,} bytes. It is refused; do not trust where it came from."
+        )
+
+
+def _refuse_bomb(entry: zipfile.ZipInfo, archive: str, max_bytes: int) -> None:
+    """Raise ``StorageError`` for a file that is too large, or packed as only silence can be."""
+    size, packed = entry.file_size, max(entry.compress_size, 1)
+    if size > max_bytes:
+        raise StorageError(
+            f"{archive} holds {entry.filename!r}, which unpacks to {size / 1e6:,.0f} MB; at most "
+            f"{max_bytes / 1e6:,.0f} MB are taken for one file. Split it."
+        )
+    if size > SMALL and size > MAX_SOUND_RATIO * packed:
+        raise StorageError(
+            f"{archive} holds {entry.filename!r}, which unpacks to {size // packed:,} times its size, "
+            f"{size / 1e6:,.0f} MB: that is silence and no recording. Send it as FLAC if it is needed."
         )
 
 

@@ -273,7 +273,7 @@ def merge_into(target: Path, base: Path, adapter: Path, scale: float) -> None:
 
 def _unpacked(path: Path, folder: Path) -> Path:
     """The one folder with an adapter in a zip; only its two files are unpacked, below ``folder``."""
-    unpack(path, folder, lambda name: Path(name).name in FILES, MAX_BYTES)
+    unpack(path, folder, lambda name: Path(name).name in FILES, MAX_BYTES, MAX_BYTES)
     found = sorted({file.parent for file in folder.rglob(WEIGHTS)})
     if len(found) > 1:
         raise StudioError(f"{path.name} holds {len(found)} adapters; pack one at a time.", "path")

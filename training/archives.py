@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engines.base import StudioError
 from storage import DiskFull, StorageError
-from storage.archives import opened, scratch
+from storage.archives import MAX_FILE_BYTES, MAX_UNPACKED, opened, scratch
 from storage.errors import translated
 from storage.files import PART_PREFIX
 from storage.ids import new_id
@@ -48,25 +48,21 @@ def pack(target: Path, files: dict[str, Path | str]) -> Path:
 
 
 def unpack(
-    path: Path, target: Path, wanted: Callable[[str], bool], max_bytes: int | None = None
+    path: Path,
+    target: Path,
+    wanted: Callable[[str], bool],
+    max_bytes: int = MAX_UNPACKED,
+    max_file_bytes: int = MAX_FILE_BYTES,
 ) -> list[Path]:
     """Unpack the files whose names ``wanted`` accepts, with their folders, below ``target``.
 
     Raises ``StudioError`` for what is no zip, for any name that leads out of the folder, links,
-    encrypted or damaged entries and more than ``max_bytes`` in all; ``DiskFull`` before it starts.
+    encrypted or damaged entries, files that are too large or packed too tightly, and more than
+    ``max_bytes`` in all; ``DiskFull`` before it starts.
     """
     try:
         with opened(path) as archive:
-            chosen = [name for name in archive.entries if wanted(name)]
-            archive.refuse_size(chosen, target, max_bytes)
-            unpacked = []
-            for name in chosen:
-                to = target / name.replace("\\", "/")
-                with translated(to):
-                    to.parent.mkdir(parents=True, exist_ok=True)
-                archive.extract(name, to)
-                unpacked.append(to)
-            return unpacked
+            return list(archive.unpack(target, wanted, max_bytes, max_file_bytes).values())
     except DiskFull:
         raise
     except StorageError as error:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from engines.base import StudioError
 from engines.batch.reading import TABLES
-from storage import resolve_under
+from storage import DiskFull, StorageError
+from storage.archives import opened
 
 MAX_FILES = 20_000
 MAX_UNPACKED = 4 * 2**30
@@ -92,25 +92,17 @@ def _inside(path: Path, into: Path) -> list[tuple[str, Path]]:
 
 def _unpacked(path: Path, into: Path) -> list[tuple[str, Path]]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = [item for item in archive.infolist() if not item.is_dir()]
-            size = sum(item.file_size for item in members)
-            if size > MAX_UNPACKED or len(members) > MAX_FILES:
+        with opened(path) as archive:
+            if len(archive.entries) > MAX_FILES:
                 raise StudioError(
-                    f"{path.name} holds {len(members):,} files of {size / 1e9:.1f} GB; at most "
-                    f"{MAX_FILES:,} files and {MAX_UNPACKED / 1e9:.1f} GB are taken. Split it."
+                    f"{path.name} holds {len(archive.entries):,} files; at most {MAX_FILES:,} are "
+                    "taken. Split it."
                 )
-            return [(item.filename, _extract(archive, item, into)) for item in members]
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise StudioError(f"{path.name} is no zip that can be opened: {error}.") from None
-
-
-def _extract(archive: zipfile.ZipFile, item: zipfile.ZipInfo, into: Path) -> Path:
-    target = resolve_under(into, item.filename.replace("\\", "/").lstrip("/"))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open(item) as source, target.open("wb") as file:
-        shutil.copyfileobj(source, file)
-    return target
+            return list(archive.unpack(into, max_bytes=MAX_UNPACKED).items())
+    except DiskFull:
+        raise
+    except StorageError as error:
+        raise StudioError(str(error)) from error
 
 
 def settled(path: Path, into: Path) -> Path:

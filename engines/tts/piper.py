@@ -255,7 +255,8 @@ def _open(model_file: Path, config_file: Path, device: Device) -> _Loaded:
     from piper.config import PiperConfig
     from piper.voice import PiperVoice
 
-    piper_voice._ESPEAK_PHONEMIZER = Phonemizer()  # instead of one in this process
+    # instead of one in this process
+    piper_voice._ESPEAK_PHONEMIZER = Phonemizer()  # type: ignore[assignment]
     settings = json.loads(config_file.read_text(encoding="utf-8"))
     kind = settings.get("phoneme_type", "espeak")
     if kind not in _PHONEME_TYPES:

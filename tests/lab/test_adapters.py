@@ -191,7 +191,7 @@ def test_hostile_and_damaged_zips_are_refused(lab, peft_folder, tmp_path, monkey
     with pytest.raises(StudioError, match="is no PEFT adapter"):
         lab.import_adapter(zipped(tmp_path / "empty.zip", {"readme": b"x"}), "tiny")
     monkeypatch.setattr("training.adapters.MAX_BYTES", 1000)
-    with pytest.raises(StudioError, match="at most 0 MB fit"):
+    with pytest.raises(StudioError, match="at most 0 MB are taken"):
         lab.import_adapter(zipped(tmp_path / "big.zip", good), "tiny")
     monkeypatch.undo()
     assert nothing_taken_in(lab)
