@@ -39,6 +39,7 @@ from storage.judgements import (
     PreferenceRow,
     RatingRow,
 )
+from storage.links import LinkRater, LinkRow, Links
 from storage.listening import Role, Stimulus, TestKind, TestRow, Tests, TrialRow, VoteRow
 from storage.lock import lock_folder
 from storage.presets import Preset, Presets
@@ -93,6 +94,9 @@ __all__ = [
     "Jobs",
     "Judgements",
     "Lineage",
+    "LinkRater",
+    "LinkRow",
+    "Links",
     "MarkRow",
     "NewItem",
     "NewRow",
@@ -145,6 +149,7 @@ class Store:
     templates: Templates
     judgements: Judgements
     tests: Tests
+    links: Links
     datasets: Datasets
     adapters: Adapters
     runs: Runs
@@ -184,6 +189,7 @@ class Store:
             Templates(db),
             Judgements(db, clips),
             Tests(db),
+            Links(db),
             Datasets(db, files),
             Adapters(db),
             Runs(db),

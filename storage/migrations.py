@@ -88,6 +88,13 @@ def m009_batches(db: Database) -> None:
         db.conn.execute(statement)
 
 
+@migrations()
+def m010_test_links(db: Database) -> None:
+    """Links by which others take a listening test, and who has come by each."""
+    for statement in LINKS:
+        db.conn.execute(statement)
+
+
 CLIPS = (
     """CREATE TABLE clips (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -442,4 +449,22 @@ BATCHES = (
         WHERE deleted IS NULL AND partial = 0""",
     """CREATE INDEX jobs_made ON jobs (json_extract(settings, '$.seed'), length(settings))
         WHERE kind = 'run' AND state = 'done'""",
+)
+
+LINKS = (
+    """CREATE TABLE test_links (
+        number INTEGER PRIMARY KEY,
+        token TEXT NOT NULL UNIQUE,
+        test_number INTEGER NOT NULL REFERENCES tests (number) ON DELETE CASCADE,
+        message TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        closed INTEGER NOT NULL DEFAULT 0)""",
+    """CREATE TABLE link_raters (
+        number INTEGER PRIMARY KEY,
+        key TEXT NOT NULL UNIQUE,
+        link_number INTEGER NOT NULL REFERENCES test_links (number) ON DELETE CASCADE,
+        name TEXT NOT NULL COLLATE NOCASE,
+        code TEXT NOT NULL,
+        began_at TEXT NOT NULL,
+        UNIQUE (link_number, name))""",
 )

@@ -1,8 +1,8 @@
 """The tables of a project file: their columns, what rows point to, which rows go with a selection.
 
 Rows in a file name each other by id, because numbers are those of one database only. Left out are
-tables of this machine: jobs, batches, evaluations, kept scores, the studio's settings and the
-templates that come with it.
+tables of this machine: jobs, batches, evaluations, kept scores, links to listening tests, the studio's
+settings and the templates that come with it.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ LEFT_OUT = {
     "evaluation_items",
     "batches",
     "batch_rows",
+    "test_links",
+    "link_raters",
 }
 AUDIO = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}\.(flac|wav)")
 WORD = re.compile(r"\S(.*\S)?", re.DOTALL)

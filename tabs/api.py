@@ -20,6 +20,7 @@ from tabs.api_evaluation import EvaluationEndpoints
 from tabs.api_jobs import JobEndpoints, MakeEndpoints, engine_endpoint
 from tabs.api_judging import JudgingEndpoints
 from tabs.api_learning import DatasetEndpoints
+from tabs.api_links import LinkEndpoints
 from tabs.api_listening import ListeningEndpoints
 from tabs.api_projects import ProjectEndpoints
 from tabs.api_prompts import PromptEndpoints
@@ -37,6 +38,7 @@ GROUPS = (
     JudgingEndpoints,
     CompareEndpoints,
     ListeningEndpoints,
+    LinkEndpoints,
     EvaluationEndpoints,
     DatasetEndpoints,
     TrainingEndpoints,

@@ -224,7 +224,7 @@ def trial_json(found: Presentation) -> dict[str, Any]:
         "test_id": found.test.id,
         "kind": str(found.test.kind),
         "prompt": found.trial.prompt,
-        "question": criterion_of(str(found.test.criterion)).question,
+        "question": criterion_of(str(found.test.criterion)).asked(str(found.test.kind)),
         "position": found.position,
         "of": found.of,
         "done": found.done,

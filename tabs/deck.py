@@ -21,16 +21,25 @@ LETTERS = "ABCDEFGHIJKLMNOP"
 @dataclass(frozen=True)
 class Side:
     """One sound of a deck: its number from 0, the ``name`` on its button, and the ``gain`` that makes
-    it as loud as the others, at most 1."""
+    it as loud as the others, at most 1. ``address`` is where its sound is fetched."""
 
     index: int
     clip: ClipRow
     name: str
     gain: float = 1.0
+    address: str = ""
 
 
-def sides(clips: Sequence[ClipRow], names: Sequence[str], match: bool = True) -> list[Side]:
-    """Clips as the sides of a deck; ``match`` turns louder ones down to the quietest."""
+def sides(
+    clips: Sequence[ClipRow],
+    names: Sequence[str],
+    match: bool = True,
+    addresses: Sequence[str] | None = None,
+) -> list[Side]:
+    """Clips as the sides of a deck; ``match`` turns louder ones down to the quietest.
+
+    Their sounds come from ``addresses``, in the same order, or else from those of the clips.
+    """
     known = [clip.loudness_lufs for clip in clips]
     levels = [level for level in known if level is not None]
     quietest = min(levels, default=0.0)
@@ -38,14 +47,16 @@ def sides(clips: Sequence[ClipRow], names: Sequence[str], match: bool = True) ->
     gains = [
         10 ** ((quietest - level) / 20) if every and level is not None else 1.0 for level in known
     ]
-    return [Side(index, *each) for index, each in enumerate(zip(clips, names, gains, strict=True))]
+    places = addresses or [f"clips/{clip.id}/audio" for clip in clips]
+    each = zip(clips, names, gains, places, strict=True)
+    return [Side(index, *values) for index, values in enumerate(each)]
 
 
 def source(side: Side) -> str:
     """The attributes by which the script finds the sound of a side."""
-    clip_id = escape(side.clip.id, quote=True)
     return (
-        f'data-source="clips/{clip_id}/audio" data-index="{side.index}" data-gain="{side.gain:.4f}" '
+        f'data-source="{escape(side.address, quote=True)}" data-index="{side.index}" '
+        f'data-gain="{side.gain:.4f}" '
         f'data-must="{must_listen_s(side.clip.duration_s):g}" '
         f'data-name="{escape(side.name, quote=True)}"'
     )

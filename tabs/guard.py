@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from tabs.limits import TokenBuckets, body_limit
 
 USER = "studio_user"
 OPEN_PATHS = ("/healthz", "/login")
+BY_LINK = re.compile(r"/listen/[\w-]+(/[\w-]+){0,3}(\.\w+)?")  # the link itself gives access
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 CALLS = ("/gradio_api/call/", "/gradio_api/queue/join", "/gradio_api/run/", "/gradio_api/api/")
 API_PATHS = ("/v1", "/metrics", "/openapi.json", "/gradio_api", "/config")
@@ -94,9 +96,9 @@ class Guard:
         authorization = headers.get("authorization", "")
         session = cookie_parser(headers.get("cookie", "")).get(self._access.cookie, "")
         scope[USER] = self._access.identify(authorization, session)
-        if scope[USER] is not None or scope["path"] in OPEN_PATHS:
-            return None
         path = scope["path"]
+        if scope[USER] is not None or path in OPEN_PATHS or BY_LINK.fullmatch(path):
+            return None
         wants_page = "text/html" in headers.get("accept", "") and not path.startswith(API_PATHS)
         if scope["method"] in ("GET", "HEAD") and wants_page:
             return RedirectResponse(login_address(path), 302)

@@ -83,6 +83,16 @@
     } catch (error) { complain(error); }
   }
 
+  /* ---- links to copy ---- */
+  async function copy(button) {
+    const link = new URL(button.dataset.copy, document.baseURI).href, before = button.textContent;
+    try {
+      await navigator.clipboard.writeText(link);
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = before; }, 2000);
+    } catch (error) { prompt("Copy this link:", link); }  // pages without https have no clipboard
+  }
+
   /* ---- clicks ---- */
   document.addEventListener("click", (event) => {
     /* before the row in which the stars may stand takes the click for its own */
@@ -96,7 +106,12 @@
     if (add) { addMark(add); return; }
     if (at("[data-favour]")) { favour(at("[data-favour]")); return; }
     const told = at("[data-judge]");
-    if (told) { tell(told, { action: told.dataset.judge, id: told.dataset.id || "" }); return; }
+    if (told) {
+      const text = told.closest("[data-form]")?.querySelector("textarea")?.value || "";
+      tell(told, { action: told.dataset.judge, id: told.dataset.id || "", text });
+      return;
+    }
+    if (at("[data-copy]")) { copy(at("[data-copy]")); return; }
     const deck = at(".deck") && deckOf(event.target);
     if (!deck) return;
     const does = at("[data-deck-do]")?.dataset.deckDo;

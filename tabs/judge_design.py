@@ -116,7 +116,7 @@ def build(studio: Studio) -> Form:
                 elem_id="test-by",
             )
             form.reference = gr.Dropdown(
-                [], label="Reference", info="The truth that the others are held against.",
+                [], label="Reference", info="The truth that the others are held against. Choose it.",
                 visible=False, min_width=180, elem_id="test-reference",
             )  # fmt: skip
             form.per_prompt = gr.Number(
@@ -196,7 +196,8 @@ def offer(studio: Studio, values: Sequence[Any]) -> list[Any]:
     except StorageError as error:
         return [gr.skip(), gr.update(choices=[]), gr.update(choices=[]), _refusal(error)]
     systems = [(f"{name} ({count})", name) for name, count in known.items()]
-    reference = design.reference if design.reference in known else next(iter(known), None)
+    # which system is the truth is for the maker to say
+    reference = design.reference if design.reference in known else None
     kept = [name for name in design.systems if name in known]
     now = list(values)
     now[4], now[5] = kept, reference
@@ -212,16 +213,18 @@ def offer(studio: Studio, values: Sequence[Any]) -> list[Any]:
 def plan_html(studio: Studio, values: Sequence[Any]) -> str:
     """What the test will be, or what is missing."""
     try:
-        plan = studio.judging.designer.plan(design_of(values))
+        design = design_of(values)
+        plan = studio.judging.designer.plan(design)
     except (StudioError, StorageError) as error:
         return _refusal(error)
     trials = len(plan.trials)
+    reference = f" Reference: <b>{escape(design.reference)}</b>." if design.reference else ""
     left = f" {plan.left_out} more have nothing to compare." if plan.left_out else ""
     return (
         f'<p class="state ok">{plan.prompts} {"prompt" if plan.prompts == 1 else "prompts"}, '
         f"{len(plan.systems)} {'system' if len(plan.systems) == 1 else 'systems'}: "
         f"<b>{trials} {'trial' if trials == 1 else 'trials'}</b>, about "
-        f"{max(1, round(plan.minutes))} min for each listener.{left}</p>"
+        f"{max(1, round(plan.minutes))} min for each listener.{reference}{left}</p>"
     )
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import gradio as gr
 
 from engines.judging.judging import config, criterion
+from engines.settings import LOOPBACK
 from engines.studio import Studio
 from storage import TestRow
-from tabs import judge_design, judge_results, live
+from tabs import judge_design, judge_links, judge_results, live
 from tabs.errors import as_gradio_error
 from tabs.judge_compare import require_heard
 from tabs.judge_filters import JUDGE_JS
@@ -25,7 +26,7 @@ NO_TESTS = "No listening test yet. Make the first one below."
 
 @dataclass(frozen=True)
 class Where:
-    """What one browser sees: the list, a trial of ``test``, or its results."""
+    """What one browser sees: the list, a trial of ``test``, its results, or its links."""
 
     mode: str = "list"
     test: str = ""
@@ -88,6 +89,9 @@ def _with_form(opened: Any, form: judge_design.Form) -> Any:
 def after(studio: Studio, now: Where, event: Any, who: str) -> Where:
     """Where a click or an answer leads; stores answers."""
     action, given = str(event.action), str(getattr(event, "id", "") or "")
+    if action in judge_links.ACTIONS:
+        text = str(getattr(event, "text", "") or "")
+        return Where("share", judge_links.after(studio, action, given, now.test, text))
     tests = studio.store.tests
     if action == "take":
         return Where("take", given)
@@ -135,7 +139,11 @@ def answered(studio: Studio, now: Where, event: Any, who: str) -> Where:
 
 
 def stage_html(studio: Studio, now: Where, who: str) -> str:
-    """The list, the trial or the results."""
+    """The list, the trial, the results or the links."""
+    if now.mode == "share":
+        settings = studio.settings
+        reachable = settings.host not in LOOPBACK or settings.protected or settings.public
+        return judge_links.links_html(studio, studio.store.tests.get(now.test), reachable)
     if now.mode == "results":
         found = studio.judging.results(now.test, screened=now.screened)
         return judge_results.results_html(found)
@@ -173,10 +181,13 @@ def test_card(studio: Studio, test: TestRow, who: str, now: Where) -> str:
     done = len(studio.store.tests.votes(test.id, who))
     title = config()["kinds"][str(test.kind)]["title"]
     systems = ", ".join(test.config.get("systems", [])) or "clips"
+    reference = escape(test.config.get("reference") or "")
+    reference = f" · reference: {reference}" if reference else ""
     mine = live.meter("You", done / test.trials, f"{done} of {test.trials}")
     word = "Take the test" if not done else "Go on" if done < test.trials else "My answers"
     kind = "primary" if done < test.trials else ""
     take = "" if test.archived else button(word, "take", test.id, kind)
+    share = "" if test.archived else button("Share", "share", test.id)
     sure = now.sure == test.id
     delete = button(
         "Really delete?" if sure else "Delete", "delete", test.id, f"stop small{' sure' * sure}"
@@ -185,10 +196,10 @@ def test_card(studio: Studio, test: TestRow, who: str, now: Where) -> str:
 <section class="card test" data-test="{test.id}">
   <header><h3>{escape(test.name)}</h3>{live.badge(title)}
     {live.badge(criterion(str(test.criterion)).title)}</header>
-  <p class="quiet">{escape(live.short(systems, 120))}<br>{test.trials} trials, {test.raters}
+  <p class="quiet">{escape(live.short(systems, 120))}{reference}<br>{test.trials} trials, {test.raters}
     {"listener" if test.raters == 1 else "listeners"} · {when(test.created_at)}</p>
   {mine}
-  <div class="buttons">{take}{button("Results", "results", test.id)}<span class="grow"></span>
+  <div class="buttons">{take}{button("Results", "results", test.id)}{share}<span class="grow"></span>
     {button("Take out" if test.archived else "Archive", "archive", test.id, "small")}
     {delete}
   </div>

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from zlib import crc32
 
@@ -18,6 +19,9 @@ MUSHRA_KEYS = (
     "<kbd>Space</kbd> play <kbd>0</kbd> reference <kbd>1</kbd>–<kbd>9</kbd> sounds "
     "<kbd>L</kbd> loop <kbd>Enter</kbd> next"
 )
+Addresses = (
+    Sequence[str] | None
+)  # of the sounds in the order of their sides; None: those of the clips
 ABOUT_MUSHRA = (
     "Grade each sound by how close it is to the reference. One of them <b>is</b> the reference "
     "(100), and one is much worse on purpose."
@@ -35,7 +39,7 @@ def button(text: str, action: str, id: str = "", kind: str = "") -> str:
 def trial_html(shown: Presentation, who: str) -> str:
     """One trial, to be answered or answered again."""
     kind = str(shown.test.kind)
-    inside = {"ab": ab_html, "mos": mos_html, "mushra": mushra_html}[kind](shown)
+    inside = INSIDE[kind](shown)
     share = shown.done / shown.of
     back = "" if shown.position == 1 else button("← Back", "goto", str(shown.position - 1))
     forward = ""
@@ -56,18 +60,13 @@ def trial_html(shown: Presentation, who: str) -> str:
 
 def question(shown: Presentation) -> str:
     """What is asked."""
-    asked = criterion(str(shown.test.criterion))
-    if shown.test.kind != "ab":
-        return asked.question
-    if asked.id == "overall":
-        return "Which is better, all in all?"
-    return f"Which is better? {asked.title}: {asked.question[0].lower()}{asked.question[1:]}"
+    return criterion(str(shown.test.criterion)).asked(str(shown.test.kind))
 
 
-def ab_html(shown: Presentation) -> str:
+def ab_html(shown: Presentation, addresses: Addresses = None) -> str:
     """Two sounds, three answers."""
     answer = shown.answer or {}
-    pair = deck.sides(shown.clips, ["1", "2"])
+    pair = deck.sides(shown.clips, ["1", "2"], addresses=addresses)
     return (
         deck.prompt_html(shown.trial.prompt, question(shown))
         + f'<div class="deck-sides">{"".join(map(deck.listen_button, pair))}</div>'
@@ -78,7 +77,7 @@ def ab_html(shown: Presentation) -> str:
     )
 
 
-def mos_html(shown: Presentation) -> str:
+def mos_html(shown: Presentation, addresses: Addresses = None) -> str:
     """One sound, five grades."""
     given = (shown.answer or {"scores": [0]})["scores"][0]
     grades = "".join(
@@ -86,7 +85,7 @@ def mos_html(shown: Presentation) -> str:
         f'aria-checked="{str(number == given).lower()}"><kbd>{number}</kbd><b>{word}</b></button>'
         for number, word in enumerate(config()["grades"], 1)
     )
-    (side,) = deck.sides(shown.clips, ["the sound"], match=False)
+    (side,) = deck.sides(shown.clips, ["the sound"], match=False, addresses=addresses)
     return (
         deck.prompt_html(shown.trial.prompt, question(shown))
         + f'<div class="deck-sides single">{deck.listen_button(side, text="Listen")}</div>'
@@ -97,13 +96,13 @@ def mos_html(shown: Presentation) -> str:
     )
 
 
-def mushra_html(shown: Presentation) -> str:
+def mushra_html(shown: Presentation, addresses: Addresses = None) -> str:
     """All sounds side by side, each with a slider from 0 to 100."""
     assert shown.reference is not None
     given = (shown.answer or {}).get("scores")
     clips = [shown.reference, *shown.clips]
     names = ["Reference", *(str(number) for number in range(1, len(clips)))]
-    reference, *others = deck.sides(clips, names, match=False)
+    reference, *others = deck.sides(clips, names, match=False, addresses=addresses)
     columns = "".join(
         f'<div class="mushra-column">{deck.listen_button(side)}'
         f'<input type="range" min="0" max="100" step="1" value="{given[place] if given else 50}" '
@@ -130,3 +129,6 @@ def save_html(ready: str) -> str:
         f'<div class="deck-foot" data-ready="{escape(ready, quote=True)}">{deck.why()}'
         '<button type="button" class="act primary" data-save disabled>Next →</button></div>'
     )
+
+
+INSIDE = {"ab": ab_html, "mos": mos_html, "mushra": mushra_html}

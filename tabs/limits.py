@@ -59,10 +59,13 @@ class TokenBuckets:
 MB = 1024**2
 MAX_SPEECH_BODY = 4 * MB
 MAX_BODY = 32 * MB
+MAX_ANSWER_BODY = 1 * MB
 
 
 def body_limit(path: str) -> int | None:
     """The most bytes a request to ``path`` may send; None where Gradio limits each file itself."""
     if path.startswith("/gradio_api/upload"):
         return None
+    if path.startswith("/listen/"):
+        return MAX_ANSWER_BODY
     return MAX_SPEECH_BODY if path.startswith(("/v1/", "/login")) else MAX_BODY

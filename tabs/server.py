@@ -36,6 +36,7 @@ from tabs import (
     project_files,
 )
 from tabs.guard import USER, Guard, error_body
+from tabs.listen import routes as listening_routes
 from tabs.metrics import CONTENT_TYPE, Metrics
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ def create_app(studio: Studio, demo: gr.Blocks, **mount_kwargs: Any) -> FastAPI:
     app.include_router(openai.router(studio))
     app.include_router(media.router(studio))
     app.include_router(judge_files.router(studio))
+    app.include_router(listening_routes.router(studio))
     app.include_router(evaluation_files.router(studio))
     app.include_router(batch_media.router(studio))
     app.include_router(learning_media.router(studio))

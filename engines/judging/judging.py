@@ -18,6 +18,7 @@ from typing import Any
 
 from engines.base import StudioError
 from engines.judging.designs import ANCHOR_ENGINE, Design, Designer
+from engines.judging.links import TestLinks
 from engines.judging.listening import Listening, Presentation
 from engines.judging.results import (
     Comparison,
@@ -61,11 +62,18 @@ def config() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class CriterionInfo:
-    """A criterion as a person reads it."""
+    """A criterion as a person reads it: ``question`` of one sound, ``ab`` of two, ``mushra`` of several
+    beside a reference."""
 
     id: str
     title: str
     question: str
+    ab: str
+    mushra: str
+
+    def asked(self, kind: str) -> str:
+        """The question of a kind of test."""
+        return {"ab": self.ab, "mushra": self.mushra}.get(str(kind), self.question)
 
 
 @dataclass(frozen=True)
@@ -123,6 +131,7 @@ class Judging:
         self.judgements = store.judgements
         self.designer = Designer(store)
         self.listening = Listening(store)
+        self.links = TestLinks(store, self.listening)
 
     # what to hear
 

@@ -30,7 +30,7 @@ def test_open_makes_the_folders_and_the_newest_schema(tmp_path):
         assert names == [
             "m001_clips", "m002_jobs", "m003_presets_and_settings", "m004_prompts_and_templates",
             "m005_judgements", "m006_listening_tests", "m007_datasets_runs_adapters",
-            "m008_scores", "m009_batches",
+            "m008_scores", "m009_batches", "m010_test_links",
         ]  # fmt: skip
         assert store.db.query("PRAGMA journal_mode")[0][0] == "wal"
         assert store.db.query("PRAGMA foreign_keys")[0][0] == 1
