@@ -25,7 +25,8 @@ from engines.prompts import PromptParams, render_prompt
 from engines.registry import Registry
 from engines.runtime import Runtime, is_out_of_memory
 from engines.settings import VERSION
-from storage import ClipRow, JobRow, JobState, StorageError, Store
+from storage import ClipRow, DiskFull, JobRow, JobState, StorageError, Store
+from storage.errors import FULL_ERRNOS, from_os_error
 from storage.ids import new_id
 from storage.jobs import FINAL
 
@@ -39,6 +40,7 @@ WARM_AFTER_S = 4.0
 KEEP_LIVE = 32
 KEEP_PIECES = 2
 SWEEP_EVERY_S = 20.0
+NO_ROOM_PAUSE_S = 2.0
 ENDED = frozenset(FINAL)
 
 
@@ -233,7 +235,13 @@ class Runner:
         while not self._stopping.is_set():
             job = self.store.jobs.next_queued(lane)
             if job is not None:
-                if self.store.jobs.claim(job.id, JobState.RUNNING):
+                try:
+                    claimed = self.store.jobs.claim(job.id, JobState.RUNNING)
+                except DiskFull as problem:
+                    log.warning("job %s waits for room: %s", job.id, problem)
+                    self._stopping.wait(NO_ROOM_PAUSE_S)
+                    continue
+                if claimed:
                     self._run(job)
                 continue
             if lane == "device" and time.monotonic() - swept > SWEEP_EVERY_S:
@@ -260,6 +268,9 @@ class Runner:
         except (StudioError, StorageError) as problem:
             state, error = JobState.FAILED, str(problem)
             log.warning("failed: %s", problem)
+        except OSError as problem:
+            state, error = JobState.FAILED, str(from_os_error(problem, self.work))
+            log.warning("failed: %s", error, exc_info=problem.errno not in FULL_ERRNOS)
         except Exception as problem:
             state, error = JobState.FAILED, f"{type(problem).__name__}: {problem}"
             log.exception("failed")
@@ -269,10 +280,21 @@ class Runner:
             self._keep_partial(job)
         self._contexts.pop(job.id, None)
         share = 1.0 if state is JobState.DONE else live.progress
-        self.store.jobs.update(job.id, state=state, error=error, progress=share)
+        self._record(job.id, state=state, error=error, progress=share)
         log.info("%s after %.2f s", state, time.monotonic() - live.started)
         current_job.reset(token)
         self._finish(job.id, live)
+
+    def _record(self, job_id: str, **values: Any) -> None:
+        """Store how a job ended; on a full disk again and again, so that it does not seem to run."""
+        while True:
+            try:
+                self.store.jobs.update(job_id, **values)
+                return
+            except DiskFull as problem:
+                log.warning("the end of job %s waits for room: %s", job_id, problem)
+                if self._stopping.wait(NO_ROOM_PAUSE_S):
+                    return
 
     def _finish(self, job_id: str, live: Live) -> None:
         with live.changed:

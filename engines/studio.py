@@ -26,6 +26,7 @@ from engines.judging.judging import Judging
 from engines.knobs import Kind, knobs, parse, plain
 from engines.projects import Projects
 from engines.prompts import PromptParams, attributes_of, render_prompt, vocabulary
+from engines.rebuilding import Rebuilding
 from engines.registry import Registry
 from engines.runner import Runner, Update, draw_seed
 from engines.runtime import Memory, Runtime
@@ -68,6 +69,7 @@ class Studio:
         self.presets = self.store.presets
         self.judging = Judging(self.store)
         self.projects = Projects(self.store, self.runner)
+        self.rebuilding = Rebuilding(self.store, self.runner, self.registry)
         self.evaluation = Evaluation(self.store, self.runner)
         self.batches = Batches(self)
         self.prompts = self.store.prompts

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -157,6 +157,7 @@ class Store:
     evaluations: Evaluations
     batches: Batches
     _lock: BaseFileLock
+    notices: list[str] = field(default_factory=list)  # what a person should know of this start
 
     @classmethod
     def open(cls, data_dir: str | Path) -> Store:
@@ -201,7 +202,7 @@ class Store:
         try:
             with translated(folder):
                 files.remove_unfinished()
-                recover(db, folder)
+                store.notices += recover(db, folder)
             clips.purge()
         except BaseException:
             store.close()

@@ -110,16 +110,22 @@ class Clips:
                     stored.path.unlink(missing_ok=True)
                 raise
 
+    def adopt(self, path: Path, tags: Embedded, values: dict[str, Any]) -> ClipRow:
+        """Add the row of a sound that lies in the audio folder already, with its other columns."""
+        parents = [row.id for row in map(self.find_by_hash, tags.parents) if row]
+        stored = Stored(path.stem, path, path.stat().st_size)
+        missing = {"id": new_id(), "job_id": "", "partial": False}
+        return self._insert(stored, tags, missing | values, parents)
+
     def _insert(
         self, stored: Stored, tags: Embedded, values: dict[str, Any], parents: Sequence[str]
     ) -> ClipRow:
         """Add the row, its parents and its words in one transaction."""
-        columns = columns_of(tags) | values
+        columns = columns_of(tags) | {"created_at": utc_now()} | values
         columns |= {
             "hash": stored.hash,
             "file": self._files.relative(stored.path),
             "bytes": stored.bytes,
-            "created_at": utc_now(),
         }
         names = ", ".join(columns)
         marks = ", ".join(f":{name}" for name in columns)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STAGE_PREFIX = "import-"
+ASIDE_PREFIX = "damaged-"
 JOURNAL = "journal.json"
 STREAMINFO = slice(18, 26)  # of a FLAC file: rate, channels, bits and number of samples
 HALF_A_SAMPLE = 0.5
@@ -303,15 +304,53 @@ def _check_places(project: _Project, store: Store) -> None:
 # after a crash
 
 
-def recover(db: Database, data_dir: Path) -> None:
-    """Take back what an import that did not end has left: files that no row speaks of."""
+def recover(db: Database, data_dir: Path) -> list[str]:
+    """Take back what an import that did not end has left: files that no row speaks of.
+
+    A journal that cannot be read is put aside with its folder, and told of in the answer: what an
+    import left stays then, and harms nothing.
+    """
+    notices = []
     with db.write_lock:
         for stage in sorted((data_dir / "work").glob(f"{STAGE_PREFIX}*")):
             journal = stage / JOURNAL
             if journal.is_file():
-                for name in json.loads(journal.read_text(encoding="utf-8")):
+                names = _journaled(journal, data_dir)
+                if names is None:
+                    notices.append(_put_aside(stage))
+                    continue
+                for name in names:
                     _take_back(db, stage / name, resolve_under(data_dir, name), name)
             shutil.rmtree(stage, ignore_errors=True)
+    return notices
+
+
+def _journaled(journal: Path, data_dir: Path) -> list[str] | None:
+    """The names in a journal; None unless each could be that of a file of an import."""
+    try:
+        names = json.loads(journal.read_text(encoding="utf-8"))
+        if not isinstance(names, list):
+            return None
+        for name in names:
+            resolve_under(data_dir, name)
+            if name.split("/")[0] not in ("audio", *FOLDERS) or name.count("/") < 2:
+                return None
+    except (ValueError, TypeError, AttributeError, RecursionError, StorageError):
+        return None
+    return names
+
+
+def _put_aside(stage: Path) -> str:
+    """Keep a stage that cannot be understood where no start looks at it; what to say of it."""
+    place = stage.with_name(f"{ASIDE_PREFIX}{stage.name}")
+    stage.rename(place)
+    notice = (
+        f"The journal of an import that did not end is damaged. It was put aside as {place}. Nothing "
+        "of yours was changed; import the project again if clips of it are missing, then delete "
+        "that folder."
+    )
+    log.warning(notice)
+    return notice
 
 
 def _take_back(db: Database, waits: Path, place: Path, name: str) -> None:

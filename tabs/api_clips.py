@@ -11,7 +11,8 @@ from pydantic import Field
 from engines.base import StudioError
 from engines.studio import Studio
 from storage import ClipQuery, Sort
-from tabs.rows import Result, clip_file, clip_json
+from tabs.endpoint import user_of
+from tabs.rows import Result, clip_file, clip_json, job_json
 from tabs.uploads import export_folder, uploaded
 
 Duration = Annotated[float | None, Field(ge=0)]
@@ -170,6 +171,15 @@ class ClipEndpoints:
             The ids of the clips.
         """
         return self._studio.clips.undelete(token)
+
+    def rebuild_clips(self, request: gr.Request | None = None) -> dict[str, Any]:
+        """Bring back clips whose sounds are in the data folder but which the database does not know.
+
+        Returns:
+            The job. When it is done, its report says how many were added, how many of them carry no
+            settings, and which files are damaged.
+        """
+        return job_json(self._studio, self._studio.rebuilding.start(user_of(request)))
 
     def restore(self, file: gr.FileData) -> dict[str, Any]:
         """Read the settings that a sound file of this studio carries.

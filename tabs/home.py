@@ -73,6 +73,8 @@ def act(studio: Studio, action: Action) -> None:
         studio.cancel(action.id)
     elif action.name == "unload":
         studio.unload(action.id)
+    elif action.name == "rebuild":
+        studio.rebuilding.start("browser")
     elif action.name == "favorite":
         clip = studio.clip(action.id)
         studio.clips.set_favorite(clip.id, not clip.favorite)
@@ -86,7 +88,21 @@ def ways_html(studio: Studio) -> str:
     cards = [_way(way, studio.engines(task)) for task, way in WAYS.items() if studio.engines(task)]
     if not cards:
         return live.empty("No engine is here. Models says what could not be started, and why.")
-    return f'<p class="welcome">{WELCOME}</p><div class="ways">{"".join(cards)}</div>'
+    return f'{_notices(studio)}<p class="welcome">{WELCOME}</p><div class="ways">{"".join(cards)}</div>'
+
+
+def _notices(studio: Studio) -> str:
+    """What a person should know of this start, and do."""
+    notices = [f"<p>{escape(text)}</p>" for text in studio.store.notices]
+    if studio.rebuilding.lost:
+        notices.append(
+            f"<p>The audio folder holds {studio.rebuilding.lost:,} sounds, but the database knows no "
+            "clip: studio.db was lost or replaced. If you have a backup, stop the studio and put it "
+            "in its place. Otherwise the clips can be rebuilt from the settings inside their files; "
+            "favourites, tags, notes and judgements do not come back.</p>"
+            + button("Rebuild the clips", "rebuild", kind="primary")
+        )
+    return "".join(f'<div class="notice" role="alert">{text}</div>' for text in notices)
 
 
 def _way(way: Way, engines: list[Engine]) -> str:

@@ -271,6 +271,8 @@ def what(studio: Studio, job: JobRow) -> str:
     if job.kind in PROJECT_JOBS:
         file = job.settings.get("name") or job.settings.get("file", "")
         return f"{PROJECT_JOBS[job.kind]} {file}"
+    if job.kind == "rebuild-clips":
+        return "Rebuild clips from their files"
     words = job.settings.get("text") or job.settings.get("prompt")
     return str(words) if words else f"Run {engine_title(studio, job.engine)}"
 

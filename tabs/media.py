@@ -14,7 +14,8 @@ from starlette.background import BackgroundTask
 
 from engines.audio import mel_spectrogram, waveform_envelope
 from engines.studio import Studio
-from storage import ClipRow, Format
+from storage import ClipRow, DiskFull, Format
+from storage.files import write_whole
 from tabs.player import PICTURE_LEFT, PICTURE_RIGHT
 
 MEDIA_TYPES = {
@@ -54,16 +55,18 @@ def router(studio: Studio) -> APIRouter:
         return FileResponse(path, media_type=media_type, filename=name, background=forget)
 
     @routes.get("/clips/{clip_id}/picture.png")
-    def picture(clip_id: str, theme: Literal["light", "dark"] = "light") -> FileResponse:
+    def picture(clip_id: str, theme: Literal["light", "dark"] = "light") -> Response:
         """Waveform and mel-spectrogram, drawn once and kept by content hash."""
         source = _file(studio, clip_id)
         cached = studio.store.folder("cache") / "pictures" / f"{source.stem}-{theme}.png"
+        headers = {"Cache-Control": "private, max-age=86400"}
         if not cached.exists():
-            cached.parent.mkdir(parents=True, exist_ok=True)
-            draft = cached.with_suffix(f".{id(source)}.tmp")
-            draft.write_bytes(draw(source, theme))
-            draft.replace(cached)
-        return FileResponse(cached, headers={"Cache-Control": "private, max-age=86400"})
+            drawn = draw(source, theme)
+            try:
+                write_whole(cached, drawn)
+            except DiskFull:  # it can be seen, and is drawn anew the next time
+                return Response(drawn, media_type="image/png", headers=headers)
+        return FileResponse(cached, headers=headers)
 
     @routes.get("/live/{job_id}/{piece}.wav")
     def live_piece(job_id: str, piece: int) -> Response:

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,7 @@ from engines.base import StudioError
 from engines.settings import LOOPBACK, VERSION, on_space
 from engines.studio import Studio
 from storage import JobState, NotFound, StorageError
+from storage.errors import FULL_ERRNOS, disk_full
 from tabs import (
     auth,
     batch_media,
@@ -68,7 +69,7 @@ def create_app(studio: Studio, demo: gr.Blocks, **mount_kwargs: Any) -> FastAPI:
     app.include_router(project_files.router(studio))
     app.include_router(compare_files.router(studio))
     app.include_router(_own_routes(studio, metrics))
-    _add_error_shapes(app)
+    _add_error_shapes(app, studio)
     app.add_api_route("/docs", lambda: _docs_page(app), include_in_schema=False)
     audio = str(studio.store.files.root)
     gr.set_static_paths([audio])  # served from where they are, not copied for each listener
@@ -83,6 +84,7 @@ def create_app(studio: Studio, demo: gr.Blocks, **mount_kwargs: Any) -> FastAPI:
         "show_error": True,
         "ssr_mode": False,
         "mcp_server": settings.mcp,
+        "app_kwargs": {"exception_handlers": {OSError: _no_room(studio)}},
         "footer_links": ["api", "settings"],
     }
     # calls that only wait for a job count too; what ``launch(max_threads=...)`` would set
@@ -113,7 +115,19 @@ def _own_routes(studio: Studio, metrics: Metrics) -> APIRouter:
     return routes
 
 
-def _add_error_shapes(app: FastAPI) -> None:
+def _no_room(studio: Studio) -> Callable[[Request, Exception], Response]:
+    """What answers an upload, or anything else that found no room on the disk."""
+
+    def answer(request: Request, error: Exception) -> Response:
+        if not isinstance(error, OSError) or error.errno not in FULL_ERRNOS:
+            raise error
+        message = str(disk_full(studio.store.data_dir))
+        return JSONResponse(error_body(request.url.path, message, "server_error", "disk_full"), 507)
+
+    return answer
+
+
+def _add_error_shapes(app: FastAPI, studio: Studio) -> None:
     """Answer errors of our own routes in the shape their clients read."""
 
     def answered(
@@ -136,6 +150,8 @@ def _add_error_shapes(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
         return answered(request, error.status_code, str(error.detail), error.headers)
+
+    app.add_exception_handler(OSError, _no_room(studio))
 
     @app.exception_handler(NotFound)
     async def not_found(request: Request, error: NotFound) -> Response:
