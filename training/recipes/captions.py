@@ -32,8 +32,9 @@ def caption(brief: Brief, rng: np.random.Generator) -> str:
 
 def request(brief: Brief, rng: np.random.Generator) -> PromptParams:
     """The prompt behind a caption: some attributes as such, some in the text, some left out."""
-    kept = {name for name, odds in KEPT.items() if rng.random() < odds} or {"style"}
-    said = {name for name in kept if rng.random() < IN_TEXT}
+    # lists: the order of a set changes from one process to the next, and with it who draws what
+    kept = [name for name, odds in KEPT.items() if rng.random() < odds] or ["style"]
+    said = [name for name in kept if rng.random() < IN_TEXT]
     attributes: dict[str, object] = {
         "style": brief.style,
         "mood": brief.mood,
@@ -44,7 +45,11 @@ def request(brief: Brief, rng: np.random.Generator) -> PromptParams:
         "secondary_instruments": _support(brief, rng),
     }
     names = {"lead": "primary_instruments", "support": "secondary_instruments"}
-    chosen = {names.get(name, name): attributes[names.get(name, name)] for name in kept - said}
+    chosen = {
+        names.get(name, name): attributes[names.get(name, name)]
+        for name in kept
+        if name not in said
+    }
     return prompt_of(
         _text(brief, said, rng), {name: value for name, value in chosen.items() if value}
     )
@@ -57,7 +62,7 @@ def _support(brief: Brief, rng: np.random.Generator) -> list[str]:
     return names
 
 
-def _text(brief: Brief, said: set[str], rng: np.random.Generator) -> str:
+def _text(brief: Brief, said: Sequence[str], rng: np.random.Generator) -> str:
     words: list[str] = []
     if "energy" in said:
         words.append(_one(rng, FEEL[brief.energy]))
