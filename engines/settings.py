@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -50,6 +51,11 @@ class Settings(BaseSettings):
     public: bool = Field(
         False, description="Listen beyond this machine without a password or key. Not advised."
     )
+    trusted_proxy: Annotated[list[str], NoDecode] = Field(
+        [],
+        description="Addresses or networks of proxies in front, separated by commas; only theirs "
+        "X-Forwarded-For and X-Forwarded-Proto are believed.",
+    )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
     dtype: str = Field("auto", description="auto, float32, bfloat16 or float16.")
     memory_gb: float | None = Field(
@@ -68,7 +74,7 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field("text", description="text or json log lines.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
-    @field_validator("auth", "api_key", mode="before")
+    @field_validator("auth", "api_key", "trusted_proxy", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -82,6 +88,13 @@ class Settings(BaseSettings):
             user, colon, password = pair.partition(":")
             if not (user and colon and password):
                 raise ValueError("each entry must be user:password")
+        return value
+
+    @field_validator("trusted_proxy")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for address in value:
+            ipaddress.ip_network(address, strict=False)
         return value
 
     @property

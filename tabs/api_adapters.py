@@ -13,6 +13,7 @@ from engines.studio import Studio
 from storage.adapters import AdapterRow
 from tabs.api_learning import offered
 from tabs.learning import lab_of
+from tabs.threads import heavy
 from tabs.uploads import uploaded
 from training.trials import AdapterTest
 
@@ -61,6 +62,7 @@ class AdapterEndpoints:
         """
         return adapter_json(self._lab.register_adapter(run_id, name))
 
+    @heavy
     def import_adapter(self, file: gr.FileData, base: str, name: str = "") -> dict[str, Any]:
         """Take in an adapter from elsewhere, after it was checked against its base.
 
@@ -74,6 +76,7 @@ class AdapterEndpoints:
         """
         return adapter_json(self._lab.import_adapter(uploaded(file.path), base, name))
 
+    @heavy
     def export_adapter(self, adapter_id: str) -> gr.FileData:
         """Save an adapter as a zip that peft and /import_adapter read.
 
@@ -139,6 +142,7 @@ class AdapterEndpoints:
         """
         return {"result": str(self._lab.delete_adapter(adapter_id))}
 
+    @heavy
     def merge_adapter(
         self, adapter_id: str, name: str, scale: Annotated[float, Field(ge=0, le=2)] = 1.0
     ) -> dict[str, str]:

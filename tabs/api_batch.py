@@ -12,6 +12,7 @@ from engines.base import StudioError
 from engines.batch.problems import BatchProblems, Problem
 from engines.studio import Studio
 from tabs.endpoint import user_of
+from tabs.threads import heavy
 from tabs.uploads import export_folder, uploaded
 
 Executor = Literal["", "local", "ray"]
@@ -41,6 +42,7 @@ class BatchEndpoints:
         path.write_bytes(self._studio.batches.template(engine, format))
         return gr.FileData(path=str(path))
 
+    @heavy
     def check_batch(
         self,
         file: gr.FileData,
@@ -176,6 +178,7 @@ class BatchEndpoints:
         self._studio.batches.retry_failed(batch_id, executor, workers, user_of(request))
         return self._batch(batch_id)
 
+    @heavy
     def batch_zip(
         self, batch_id: str, format: Literal["flac", "wav", "mp3", "ogg"] = "flac"
     ) -> gr.FileData:

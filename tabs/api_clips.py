@@ -13,6 +13,7 @@ from engines.studio import Studio
 from storage import ClipQuery, Sort
 from tabs.endpoint import user_of
 from tabs.rows import Result, clip_file, clip_json, job_json
+from tabs.threads import heavy
 from tabs.uploads import export_folder, uploaded
 
 Duration = Annotated[float | None, Field(ge=0)]
@@ -96,6 +97,7 @@ class ClipEndpoints:
         clip = self._studio.clip(clip_id)
         return clip_file(clip), clip_json(clip)
 
+    @heavy
     def download_clip(
         self, clip_id: str, format: Literal["flac", "wav", "mp3", "ogg"] = "flac"
     ) -> gr.FileData:
@@ -181,6 +183,7 @@ class ClipEndpoints:
         """
         return job_json(self._studio, self._studio.rebuilding.start(user_of(request)))
 
+    @heavy
     def restore(self, file: gr.FileData) -> dict[str, Any]:
         """Read the settings that a sound file of this studio carries.
 

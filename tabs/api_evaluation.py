@@ -20,6 +20,7 @@ from storage import EvaluationRow
 from tabs.endpoint import user_of
 from tabs.evaluate_sources import guarded, local, submit_sent
 from tabs.judge_files import file_stem
+from tabs.threads import heavy
 from tabs.uploads import export_folder, uploaded
 
 Settings = dict[str, Any]
@@ -49,6 +50,7 @@ class EvaluationEndpoints:
             for card in cards()
         ]
 
+    @heavy
     def evaluate_clip(
         self,
         clip_id: str,
@@ -78,6 +80,7 @@ class EvaluationEndpoints:
         case.text = text or case.text
         return self._scored(case, metrics, options, settings, clip_id)
 
+    @heavy
     def evaluate_pair(
         self,
         generated: gr.FileData,
@@ -119,6 +122,7 @@ class EvaluationEndpoints:
         wanted = guarded(self._studio, all_of(metrics or (), options=options, settings=settings))
         return {"scores": [score.as_json() for score in desk.score(case, wanted, clip_id)]}
 
+    @heavy
     def evaluate(
         self,
         metrics: list[str],

@@ -16,6 +16,7 @@ from engines.studio import Studio
 from storage.dataset_filter import DatasetFilter
 from storage.datasets import DatasetItem, DatasetRow
 from tabs.learning import lab_of
+from tabs.threads import heavy
 from tabs.uploads import export_folder, uploaded
 
 Kind = Literal["supervised", "preference"]
@@ -50,6 +51,7 @@ class DatasetEndpoints:
             "warnings": list(self._lab.quality(wanted).warnings),
         }
 
+    @heavy
     def create_dataset(
         self,
         name: str,
@@ -111,6 +113,7 @@ class DatasetEndpoints:
             "quality": asdict(self._lab.quality(dataset_id)),
         }
 
+    @heavy
     def export_dataset(
         self, dataset_id: str, format: Literal["audiofolder", "jsonl", "csv"] = "audiofolder"
     ) -> gr.FileData:
@@ -126,6 +129,7 @@ class DatasetEndpoints:
         """
         return offered(self._lab.export_dataset(dataset_id, format))
 
+    @heavy
     def import_dataset(
         self, file: gr.FileData, name: str, validation_share: Share = 0.1, seed: int = 0
     ) -> dict[str, Any]:

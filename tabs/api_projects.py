@@ -11,6 +11,7 @@ import gradio as gr
 from engines.studio import Studio
 from tabs.endpoint import user_of
 from tabs.rows import job_json
+from tabs.threads import heavy
 from tabs.uploads import uploaded
 
 
@@ -21,6 +22,7 @@ class ProjectEndpoints:
         self._studio = studio
         self._projects = studio.projects
 
+    @heavy
     def project_size(self, select: dict[str, Any] | None = None) -> dict[str, Any]:
         """How much an export would hold now.
 
@@ -76,6 +78,7 @@ class ProjectEndpoints:
         self._projects.delete(name)
         return name
 
+    @heavy
     def check_project(self, file: gr.FileData, request: gr.Request | None = None) -> dict[str, Any]:
         """Check a project file wholly, and count what an import would bring. Nothing is changed.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -12,6 +11,7 @@ from pydantic import Field
 from engines.studio import Studio
 from storage.runs import RunRow
 from tabs.learning import bases, lab_of
+from tabs.waiting import wait_for_run
 from training.lab import Lab
 
 LONGEST_WAIT_S = 24 * 3600
@@ -115,12 +115,8 @@ class TrainingEndpoints:
             The run as it is then, as /run answers it.
         """
 
-        def waited() -> dict[str, Any]:
-            with suppress(TimeoutError):  # the answer says that it still goes on
-                self._lab.wait_run(run_id, timeout_s)
-            return run_details(self._lab, run_id, LOG_LINES)
-
-        return await to_thread.run_sync(waited)
+        row = await wait_for_run(self._lab, run_id, timeout_s)
+        return await to_thread.run_sync(run_details, self._lab, row.id, LOG_LINES)
 
     def stop_run(self, run_id: str) -> dict[str, Any]:
         """Stop a run: at once when it waits, else after its step, saved.

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import anyio
 from fastapi import APIRouter, Form, Request
@@ -46,7 +46,7 @@ class Access:
         self._clock = clock
         self._sessions: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
-        self.failed = TokenBuckets(FAILED_LOGINS_A_MINUTE)
+        self.failed = TokenBuckets(FAILED_LOGINS_A_MINUTE)  # wrong passwords and keys alike
         # browsers share cookies between the ports of a host; two studios must not overwrite theirs
         folder = str(settings.data.resolve()).encode()
         self.cookie = f"studio_{hashlib.sha256(folder).hexdigest()[:10]}"
@@ -157,12 +157,26 @@ def router(access: Access) -> APIRouter:
     @routes.post("/logout")
     @routes.get("/logout")
     async def logout(request: Request) -> Response:
+        if not _from_here(request):
+            return JSONResponse({"detail": "Log out on the studio's own page."}, 403)
         access.logout(request.cookies.get(access.cookie, ""))
         response = RedirectResponse("/login" if access.protected else "/", 303)
         response.delete_cookie(access.cookie)
         return response
 
     return routes
+
+
+def _from_here(request: Request) -> bool:
+    """Whether a request was not sent by a page of another site.
+
+    Browsers say it in ``Sec-Fetch-Site``, older ones in ``Origin`` or ``Referer``.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    told = request.headers.get("origin") or request.headers.get("referer")
+    return told is None or urlsplit(told).netloc == request.headers.get("host", "")
 
 
 def _page(next: str, problem: str = "", status: int = 200) -> HTMLResponse:

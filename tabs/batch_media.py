@@ -10,6 +10,7 @@ from fastapi.responses import Response, StreamingResponse
 from engines.batch.templates import TableFormat
 from engines.studio import Studio
 from storage import Format
+from tabs.threads import heavy
 
 MEDIA_TYPES = {
     TableFormat.CSV: "text/csv; charset=utf-8",
@@ -40,6 +41,7 @@ def router(studio: Studio) -> APIRouter:
         )
 
     @routes.get("/batches/{batch_id}/results.csv")
+    @heavy
     def table(batch_id: str) -> Response:
         """The table of the results alone."""
         content = studio.batches.table(batch_id)

@@ -11,6 +11,7 @@ from engines.evaluation.desk import Desk
 from engines.evaluation.drawings import PALETTES, picture_beside
 from engines.studio import Studio
 from storage.files import write_whole
+from tabs.threads import heavy
 
 MAX_S = 3600.0
 
@@ -20,6 +21,7 @@ def router(studio: Studio) -> APIRouter:
     routes = APIRouter(tags=["compare"])
 
     @routes.get("/compare/{clip_id}.svg")
+    @heavy
     def picture(
         clip_id: str,
         until_s: Annotated[float, Query(gt=0, le=MAX_S)],

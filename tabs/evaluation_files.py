@@ -11,6 +11,7 @@ from engines.evaluation.drawings import PALETTES, boxes
 from engines.evaluation.exports import SUFFIXES, WRITERS
 from engines.studio import Studio
 from tabs.judge_files import file_stem
+from tabs.threads import heavy
 
 FORMATS = {suffix: name for name, suffix in SUFFIXES.items()}
 TYPES = {"csv": "text/csv", "json": "application/json", "tex": "application/x-tex"}
@@ -33,6 +34,7 @@ def router(studio: Studio) -> APIRouter:
         return FileResponse(path)
 
     @routes.get("/{evaluation_id}/results.{suffix}", summary="All results as a file")
+    @heavy
     def results(evaluation_id: str, suffix: Literal["csv", "json", "tex"]) -> Response:
         found = evaluation.results(evaluation_id)
         text = WRITERS[FORMATS[suffix]](found)
@@ -41,6 +43,7 @@ def router(studio: Studio) -> APIRouter:
         return Response(text, media_type=f"{TYPES[suffix]}; charset=utf-8", headers=headers)
 
     @routes.get("/{evaluation_id}/{metric}.{form}", summary="Box plots of one metric")
+    @heavy
     def plot(
         evaluation_id: str,
         metric: str,

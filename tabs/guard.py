@@ -29,6 +29,7 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 CALLS = ("/gradio_api/call/", "/gradio_api/queue/join", "/gradio_api/run/", "/gradio_api/api/")
 API_PATHS = ("/v1", "/metrics", "/openapi.json", "/gradio_api", "/config")
 HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin")]
+CORS = b"access-control-"
 NO_FRAMES = (b"content-security-policy", b"frame-ancestors 'self'")
 
 
@@ -76,7 +77,8 @@ class Guard:
                 scope, 403, f"This studio answers on this machine only, not as {host!r}. "
                 "Start it with --auth, --api-key or --public to use another name.", "forbidden",
             )  # fmt: skip
-        if scope["method"] in SAFE_METHODS:
+        preflight = "access-control-request-method" in headers
+        if scope["method"] in SAFE_METHODS and not preflight:
             return None
         origin = headers.get("origin")
         ours = (host, headers.get("x-forwarded-host", host).partition(",")[0].strip())
@@ -94,6 +96,10 @@ class Guard:
         if not self._access.protected:
             return None
         authorization = headers.get("authorization", "")
+        address = scope["client"][0] if scope.get("client") else ""
+        wait_s = self._access.failed.wait_s(address) if authorization else 0.0
+        if wait_s and scope["path"] not in OPEN_PATHS:
+            return self._limit(scope, f"Too many wrong keys. Wait {wait_s:.0f} s.", wait_s)
         session = cookie_parser(headers.get("cookie", "")).get(self._access.cookie, "")
         scope[USER] = self._access.identify(authorization, session)
         path = scope["path"]
@@ -103,6 +109,7 @@ class Guard:
         if scope["method"] in ("GET", "HEAD") and wants_page:
             return RedirectResponse(login_address(path), 302)
         if authorization:
+            self._access.failed.take(address)
             await anyio.sleep(WRONG_DELAY_S)
         response = _refuse(
             scope, 401, "Log in at /login, or send 'Authorization: Bearer KEY' with a valid key.",
@@ -124,8 +131,11 @@ class Guard:
         wait_s = self._rates.take(user.key)
         if not wait_s:
             return None
-        self._on_limited()
         message = f"This key may send {self._rates.per_minute} requests a minute."
+        return self._limit(scope, message, wait_s)
+
+    def _limit(self, scope: Scope, message: str, wait_s: float) -> Response:
+        self._on_limited()
         response = _refuse(scope, 429, message, "rate_limit_exceeded")
         response.headers["Retry-After"] = str(math.ceil(wait_s))
         return response
@@ -155,7 +165,9 @@ class Guard:
     def _with_headers(self, send: Send) -> Send:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *self._headers]}
+                # Gradio lets other ports of localhost read with a visitor's cookies; nobody may
+                kept = [h for h in message["headers"] if not h[0].lower().startswith(CORS)]
+                message = {**message, "headers": [*kept, *self._headers]}
             await send(message)
 
         return sending

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from engines.studio import Studio
+from tabs.threads import heavy
 
 
 def router(studio: Studio) -> APIRouter:
@@ -13,14 +14,17 @@ def router(studio: Studio) -> APIRouter:
     routes = APIRouter(prefix="/judgements", tags=["judgements"])
 
     @routes.get("/ratings.csv", summary="All ratings")
+    @heavy
     def ratings() -> Response:
         return csv_response(studio.judging.ratings_csv(), "ratings")
 
     @routes.get("/comparisons.csv", summary="All comparisons")
+    @heavy
     def comparisons() -> Response:
         return csv_response(studio.judging.preferences_csv(), "comparisons")
 
     @routes.get("/tests/{test_id}.csv", summary="All votes of a listening test")
+    @heavy
     def votes(test_id: str) -> Response:
         name = studio.store.tests.get(test_id).name
         return csv_response(studio.judging.csv(test_id), file_stem(name))

@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse
 from engines.studio import Studio
 from tabs.learning import lab_of
 from tabs.media import MEDIA_TYPES
+from tabs.threads import heavy
 
 FORMATS = {"audiofolder.zip": "audiofolder", "rows.jsonl": "jsonl", "rows.csv": "csv"}
 
@@ -28,6 +29,7 @@ def router(studio: Studio) -> APIRouter:
         raise HTTPException(404, "The dataset has no such sound.")
 
     @routes.get("/datasets/{dataset_id}/{name}")
+    @heavy
     def export(
         dataset_id: str, name: Literal["audiofolder.zip", "rows.jsonl", "rows.csv"]
     ) -> FileResponse:
@@ -44,6 +46,7 @@ def router(studio: Studio) -> APIRouter:
         raise HTTPException(404, "The run has no such sample.")
 
     @routes.get("/adapters/{adapter_id}/adapter.zip")
+    @heavy
     def adapter(adapter_id: str) -> FileResponse:
         """An adapter as a zip of its PEFT folder."""
         path = lab.export_adapter(adapter_id)

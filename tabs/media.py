@@ -17,6 +17,7 @@ from engines.studio import Studio
 from storage import ClipRow, DiskFull, Format
 from storage.files import write_whole
 from tabs.player import PICTURE_LEFT, PICTURE_RIGHT
+from tabs.threads import heavy
 
 MEDIA_TYPES = {
     ".flac": "audio/flac",
@@ -44,6 +45,7 @@ def router(studio: Studio) -> APIRouter:
         return FileResponse(path, media_type=MEDIA_TYPES[path.suffix])
 
     @routes.get("/clips/{clip_id}/audio.{form}")
+    @heavy
     def download(clip_id: str, form: Format) -> FileResponse:
         """The clip in another format with its settings inside, named after its title."""
         source = _file(studio, clip_id)
@@ -55,6 +57,7 @@ def router(studio: Studio) -> APIRouter:
         return FileResponse(path, media_type=media_type, filename=name, background=forget)
 
     @routes.get("/clips/{clip_id}/picture.png")
+    @heavy
     def picture(clip_id: str, theme: Literal["light", "dark"] = "light") -> Response:
         """Waveform and mel-spectrogram, drawn once and kept by content hash."""
         source = _file(studio, clip_id)

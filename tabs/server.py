@@ -19,6 +19,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Mount
 
 from engines.base import StudioError
 from engines.settings import LOOPBACK, VERSION, on_space
@@ -35,7 +36,9 @@ from tabs import (
     media,
     openai,
     project_files,
+    sessions,
 )
+from tabs.compressing import Compressing
 from tabs.guard import USER, Guard, error_body
 from tabs.listen import routes as listening_routes
 from tabs.metrics import CONTENT_TYPE, Metrics
@@ -55,6 +58,7 @@ def create_app(studio: Studio, demo: gr.Blocks, **mount_kwargs: Any) -> FastAPI:
     settings = studio.settings
     access, metrics = auth.Access(settings), Metrics(studio)
     app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None)
+    app.add_middleware(Compressing)
     app.add_middleware(
         Guard, settings=settings, access=access, on_limited=lambda: metrics.limited.inc()
     )
@@ -93,7 +97,13 @@ def create_app(studio: Studio, demo: gr.Blocks, **mount_kwargs: Any) -> FastAPI:
     # Gradio checks that a file sent to an event was uploaded only in blocks that say they were
     # launched, which mounting does not do: without this line any file could be asked for.
     demo.has_launched = True
+    sessions.keep_little(mounted(app), demo)
     return app
+
+
+def mounted(app: FastAPI) -> Any:
+    """The Gradio application behind ours."""
+    return next(route.app for route in reversed(app.routes) if isinstance(route, Mount))
 
 
 def _user_name(request: Request) -> str | None:
@@ -283,9 +293,10 @@ def _server(
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
-        # scheme and client address as told by a proxy on this machine
+        # scheme and client address as told by a proxy, whose address is in the settings; a Space
+        # has its own in front
         proxy_headers=True,
-        forwarded_allow_ips="*" if on_space() and beyond else "127.0.0.1",
+        forwarded_allow_ips="*" if on_space() and beyond else studio.settings.trusted_proxy,
     )
     return Server(config, address_of(listening))
 

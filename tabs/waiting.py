@@ -1,9 +1,10 @@
-"""Waits for jobs without holding a thread or a transaction, so that hundreds can wait at once."""
+"""Waits for jobs and runs without holding a thread or a transaction, so that hundreds can wait at once."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import anyio
 from anyio import to_thread
@@ -12,9 +13,14 @@ from engines.base import StudioError
 from engines.runner import ENDED
 from engines.studio import Studio
 from storage import JobRow
+from storage.runs import RunRow
+from training.lab import Lab
+from training.runs import WAITING
 
+Row = TypeVar("Row")
 FIRST_LOOK_S = 0.02
 LONGEST_PAUSE_S = 0.25
+RUN_PAUSE_S = 1.0
 
 
 async def wait_for(
@@ -24,15 +30,34 @@ async def wait_for(
     gone: Callable[[], Awaitable[bool]] | None = None,
 ) -> JobRow:
     """The job once it ended, or as it is after ``timeout_s`` seconds or when ``gone`` says true."""
+    return await _until(
+        lambda: studio.job(job_id), lambda job: job.state in ENDED, timeout_s, LONGEST_PAUSE_S, gone
+    )
+
+
+async def wait_for_run(lab: Lab, run_id: str, timeout_s: float | None = None) -> RunRow:
+    """The training run once it ended, or as it is after ``timeout_s`` seconds."""
+    return await _until(
+        lambda: lab.run(run_id), lambda run: run.state not in WAITING, timeout_s, RUN_PAUSE_S
+    )
+
+
+async def _until(
+    look: Callable[[], Row],
+    ended: Callable[[Row], bool],
+    timeout_s: float | None,
+    longest_s: float,
+    gone: Callable[[], Awaitable[bool]] | None = None,
+) -> Row:
     started = time.monotonic()
     while True:
-        job = await to_thread.run_sync(studio.job, job_id)
+        row = await to_thread.run_sync(look)
         elapsed = time.monotonic() - started
-        if job.state in ENDED or (timeout_s is not None and elapsed >= timeout_s):
-            return job
+        if ended(row) or (timeout_s is not None and elapsed >= timeout_s):
+            return row
         if gone is not None and await gone():
-            return job
-        pause = min(LONGEST_PAUSE_S, FIRST_LOOK_S + elapsed / 10)
+            return row
+        pause = min(longest_s, FIRST_LOOK_S + elapsed / 10)
         left = pause if timeout_s is None else min(pause, timeout_s - elapsed)
         await anyio.sleep(max(left, 0.001))
 

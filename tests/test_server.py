@@ -142,6 +142,70 @@ def test_guessing_passwords_is_slowed_down(serve):
     assert 1 <= int(answer.headers["retry-after"]) <= 7
 
 
+def test_guessing_keys_is_slowed_down(serve):
+    url = serve(api_key=["key-one"]).url
+    with httpx.Client(base_url=url) as http:
+        codes = []
+        while 429 not in codes and len(codes) < 30:
+            guess = {
+                "Authorization": f"Bearer guess-{len(codes)}",
+                "X-Forwarded-For": f"1.2.3.{len(codes)}",
+            }
+            answer = http.get("/v1/models", headers=guess)
+            codes.append(answer.status_code)
+        assert set(codes[:-1]) == {401}
+        assert len(codes) <= auth.FAILED_LOGINS_A_MINUTE + 3  # some are free again meanwhile
+        assert codes[-1] == 429
+        assert 1 <= int(answer.headers["retry-after"]) <= 7
+        assert "Too many wrong keys" in answer.json()["error"]["message"]
+        assert http.get("/healthz").status_code == 200
+
+
+def test_only_configured_proxies_say_who_asks(serve):
+    url = serve(api_key=["key-one"], trusted_proxy="127.0.0.0/8, ::1").url
+    for number in range(auth.FAILED_LOGINS_A_MINUTE + 5):
+        headers = {"Authorization": "Bearer guess", "X-Forwarded-For": f"1.2.3.{number}"}
+        assert httpx.get(url + "/v1/models", headers=headers).status_code == 401
+
+
+def test_a_proxy_is_an_address(tmp_path):
+    with pytest.raises(
+        ValueError, match="'my-proxy' does not appear to be an IPv4 or IPv6 network"
+    ):
+        make_settings(tmp_path, trusted_proxy="my-proxy")
+
+
+@pytest.mark.parametrize(
+    ("headers", "out"),
+    [
+        ({}, True),
+        ({"sec-fetch-site": "same-origin"}, True),
+        ({"sec-fetch-site": "none"}, True),
+        ({"sec-fetch-site": "same-site"}, False),
+        ({"sec-fetch-site": "cross-site"}, False),
+        ({"referer": "http://evil.example/page"}, False),
+    ],
+)
+def test_no_other_site_logs_a_visitor_out(serve, headers, out):
+    url = serve(auth=["ann:secret"]).url
+    answer = httpx.post(url + "/login", data={"username": "ann", "password": "secret"})
+    cookies = dict(answer.cookies)
+    assert httpx.get(url + "/logout", cookies=cookies, headers=headers).status_code == (
+        303 if out else 403
+    )
+    assert httpx.get(url + "/metrics", cookies=cookies).status_code == (401 if out else 200)
+
+
+def test_pages_of_other_ports_read_nothing(served):
+    other = {"origin": "http://localhost:3000"}
+    for path in ("/config", "/gradio_api/info", "/openapi.json", "/"):
+        answer = httpx.get(served.url + path, headers=other)
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+        asked = other | {"access-control-request-method": "GET"}
+        answer = httpx.options(served.url + path, headers=asked)
+        assert answer.status_code == 403
+
+
 @pytest.mark.parametrize(
     "path", ["//evil.example", "https://evil.example", "/\\evil", "evil", "/a\nb"]
 )

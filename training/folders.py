@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from engines.base import StudioError
 from storage import StorageError, resolve_under
+from storage.csv_tables import plain
 
 if TYPE_CHECKING:
     from storage import DatasetItem, DatasetRow
@@ -172,7 +173,8 @@ def _rows(table: Path, root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         with table.open(encoding="utf-8-sig", newline="") as file:
             if table.suffix.lower() == ".csv":
                 for number, row in enumerate(csv.DictReader(file), 2):
-                    yield f"{name}, line {number}", dict(row)
+                    cells = {k: plain(v) if isinstance(v, str) else v for k, v in row.items()}
+                    yield f"{name}, line {number}", cells
                 return
             for number, text in enumerate(file, 1):
                 if text.strip():

@@ -6,9 +6,7 @@ they cost no room, and stay when a clip is deleted.
 
 from __future__ import annotations
 
-import csv
 import errno
-import io
 import json
 import logging
 import os
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from engines.base import StudioError
 from storage import NotFound, Removal, StorageError
+from storage.csv_tables import csv_table
 from storage.errors import translated
 from storage.files import PART_PREFIX
 from training.archives import pack, written_whole
@@ -169,11 +168,8 @@ def _link(source: Path, target: str) -> None:
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else ["file_name", "prompt"])
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    columns = list(rows[0]) if rows else ["file_name", "prompt"]
+    return csv_table(columns, ([row.get(name, "") for name in columns] for row in rows), "\r\n")
 
 
 def file_name(name: str, length: int = 60) -> str:

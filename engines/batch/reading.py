@@ -16,6 +16,7 @@ from typing import Any
 
 from engines.base import StudioError
 from engines.batch.problems import BatchProblems, Complaints, Problem
+from storage.csv_tables import plain
 
 MAX_ROWS = 100_000
 MAX_CELL = 2**20
@@ -100,7 +101,7 @@ def _csv(text: str) -> Table:
         text = text.partition("\n")[2]
     lines = _parsed(text, delimiter)
     head = next(lines, (1, []))[1]
-    columns = tuple(cell.strip() for cell in head)
+    columns = tuple(plain(cell.strip()) for cell in head)
     _check_head(columns)
     complaints, records = Complaints(), []
     for number, cells in lines:
@@ -111,6 +112,7 @@ def _csv(text: str) -> Table:
                 "",
                 number,
             )
+        cells = [plain(cell) for cell in cells]
         given = {name: cell for name, cell in zip(columns, cells, strict=False) if cell.strip()}
         if given:
             records.append(Record(number, given))

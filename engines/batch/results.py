@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import tempfile
 import zipfile
@@ -15,6 +14,7 @@ from engines.base import Engine
 from engines.batch.planning import NAME, SEPARATOR, free_name
 from engines.knobs import Kind, knobs
 from storage import BatchItem, BatchRow, ClipRow, Format, NotFound, StorageError, Store
+from storage.csv_tables import csv_table
 
 TABLE = "results.csv"
 FACTS = (
@@ -188,8 +188,5 @@ def _table(engine: Engine | None, lines: Sequence[dict[str, Any]]) -> bytes:
     known = [knob.name for knob in knobs(engine.Params)] if engine else []
     others = {name: None for line in lines for name in line if name not in (NAME, *FACTS)}
     columns = [NAME, *FACTS, *dict.fromkeys([*known, *others])]
-    buffer = io.StringIO(newline="")
-    writer = csv.DictWriter(buffer, columns, restval="")
-    writer.writeheader()
-    writer.writerows(lines)
-    return buffer.getvalue().encode("utf-8-sig")
+    rows = ([line.get(name, "") for name in columns] for line in lines)
+    return csv_table(columns, rows, "\r\n").encode("utf-8-sig")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from enum import StrEnum
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 from engines.base import Engine
 from engines.batch.planning import NAME, SEPARATOR
 from engines.knobs import Kind, Knob, knobs
+from storage.csv_tables import csv_table
 
 EXAMPLES = ("first", "second")
 WORDS = (
@@ -39,11 +38,8 @@ def template(engine: Engine, format: TableFormat | str = TableFormat.CSV) -> byt
         case TableFormat.JSONL:
             lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             return "".join(lines).encode()
-    buffer = io.StringIO(newline="")
-    writer = csv.DictWriter(buffer, list(rows[0]))
-    writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-    return buffer.getvalue().encode("utf-8-sig")  # the mark lets Excel read it as UTF-8
+    table = csv_table(list(rows[0]), ([_cell(v) for v in row.values()] for row in rows), "\r\n")
+    return table.encode("utf-8-sig")  # the mark lets Excel read it as UTF-8
 
 
 def examples(engine: Engine) -> list[dict[str, Any]]:

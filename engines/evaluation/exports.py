@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +14,7 @@ from engines.metrics.base import Better, Card, Score
 from engines.metrics.running import Result
 from engines.settings import VERSION
 from engines.statistics import Estimate
+from storage.csv_tables import csv_table
 
 ARROWS = {Better.HIGHER: r"$\uparrow$", Better.LOWER: r"$\downarrow$", Better.NEITHER: ""}
 LATEX = {
@@ -30,7 +29,6 @@ LATEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
 }
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def to_csv(found: Results) -> str:
@@ -38,21 +36,16 @@ def to_csv(found: Results) -> str:
 
     Text that a spreadsheet would run as a formula gets a quote before it.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["system", "name", "generated", "reference", "text", *found.metrics, "why"])
+    columns = ["system", "name", "generated", "reference", "text", *found.metrics, "why"]
+    lines = []
     for row in found.rows:
         item = row.item
         reference = item.reference.name if item.reference is not None else ""
         texts = [item.system, item.name, item.generated.name, reference, item.text]
         values = ["" if s.value is None else f"{s.value:.10g}" for s in row.scores]
         why = "; ".join(f"{s.metric}: {s.message}" for s in row.scores if s.value is None)
-        writer.writerow([*map(_harmless, texts), *values, why])
-    return out.getvalue()
-
-
-def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA) else text
+        lines.append([*texts, *values, why])
+    return csv_table(columns, lines)
 
 
 def to_json(found: Results) -> str:

@@ -27,11 +27,11 @@ from engines.judging.results import (
     pair_results,
     results,
     strengths_of,
-    table_csv,
     votes_csv,
 )
 from engines.statistics import Strengths
 from storage import ClipQuery, ClipRow, Sort, Store, TestRow
+from storage.csv_tables import csv_table
 
 CONFIG = Path(__file__).parents[2] / "configs" / "judging.json"
 NOBODY = "me"
@@ -304,7 +304,7 @@ class Judging:
              row.rater, row.created_at)
             for row in self.judgements.ratings_table()
         )  # fmt: skip
-        return table_csv(RATING_COLUMNS, rows)
+        return csv_table(RATING_COLUMNS, rows)
 
     def preferences_csv(self) -> str:
         """Every preference as CSV."""
@@ -314,4 +314,4 @@ class Judging:
              row.source, row.created_at)
             for row in self.judgements.preference_table()
         )  # fmt: skip
-        return table_csv(PREFERENCE_COLUMNS, rows)
+        return csv_table(PREFERENCE_COLUMNS, rows)

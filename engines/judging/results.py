@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +22,7 @@ from engines.statistics import (
     missed_references,
 )
 from storage import Stimulus, TestRow, TrialRow, VoteRow
+from storage.csv_tables import csv_table
 
 CHANCE = 0.05
 
@@ -294,9 +293,7 @@ VOTE_COLUMNS = (
 def votes_csv(test: TestRow, trials: Sequence[TrialRow], votes: Sequence[VoteRow]) -> str:
     """Every vote as CSV, one line for each clip that was judged in it."""
     by_id = {trial.id: trial for trial in trials}
-    out = io.StringIO()
-    writer = csv.DictWriter(out, VOTE_COLUMNS, lineterminator="\n")
-    writer.writeheader()
+    lines = []
     for vote in votes:
         trial = by_id[vote.trial_id]
         for index, stimulus in enumerate(trial.stimuli):
@@ -315,21 +312,5 @@ def votes_csv(test: TestRow, trials: Sequence[TrialRow], votes: Sequence[VoteRow
                 }
             else:
                 line["score"] = vote.answer["scores"][index]
-            writer.writerow({name: _harmless(value) for name, value in line.items()})
-    return out.getvalue()
-
-
-def table_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Any table as CSV."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_harmless(value) for value in row] for row in rows)
-    return out.getvalue()
-
-
-def _harmless(value: object) -> object:
-    """Text that a spreadsheet would run as a formula gets a quote before it."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return "'" + value
-    return value
+            lines.append([line.get(name, "") for name in VOTE_COLUMNS])
+    return csv_table(VOTE_COLUMNS, lines)
