@@ -162,7 +162,11 @@
       root.querySelector('[data-deck-do="match"]')?.setAttribute("aria-pressed", String(this.matched));
       root.classList.toggle("matched", this.matched);
       if (this.length) {
-        root.querySelector(".deck-time").textContent = `${seconds(this.position)} / ${seconds(this.length)}`;
+        const time = `${seconds(this.position)} / ${seconds(this.length)}`, bar = root.querySelector(".deck-bar");
+        root.querySelector(".deck-time").textContent = time;
+        bar.setAttribute("aria-valuemax", this.length.toFixed(1));
+        bar.setAttribute("aria-valuenow", this.position.toFixed(1));
+        bar.setAttribute("aria-valuetext", time);
         root.querySelector(".cursor").style.left = `${100 * this.position / this.length}%`;
         for (const picture of root.querySelectorAll(".compare-picture")) {
           const left = +picture.dataset.left, right = +picture.dataset.right, cursor = picture.querySelector(".cursor");

@@ -118,20 +118,43 @@
     if (does === "play") deck.toggle();
     else if (does === "loop") { deck.loop = !deck.loop; deck.show(); }
     else if (does === "match") deck.match(!deck.matched);
-    else if (at(".compare-picture")) {
-      const picture = at(".compare-picture"), box = picture.getBoundingClientRect();
-      const left = +picture.dataset.left, right = +picture.dataset.right;
-      deck.seek(((event.clientX - box.left) / box.width - left) / (right - left));
-    } else if (does === "seek") {
-      const box = at(".deck-bar").getBoundingClientRect();
-      deck.seek((event.clientX - box.left) / box.width);
-    } else if (at("[data-move]")) deck.move(at(".rank-row"), +at("[data-move]").dataset.move);
+    else if (at("[data-move]")) deck.move(at(".rank-row"), +at("[data-move]").dataset.move);
     else if (at("[data-vote]")) deck.vote(+at("[data-vote]").dataset.vote);
     else if (at("[data-save]")) deck.save();
     else if (at("[data-grade]")) deck.grade(+at("[data-grade]").dataset.grade);
     else if (at("[data-strength]")) setStrength(deck, +at("[data-strength]").dataset.strength);
     else if (at(".deck-side")) deck.listen(deck.sides.indexOf(at("[data-source]")));
   });
+
+  /* ---- pictures on which one seeks, by a click or by drawing the cursor along ---- */
+  let drawn = null;
+  function seekTo(event) {
+    const { deck, picture } = drawn, box = picture.getBoundingClientRect();
+    const left = +(picture.dataset.left ?? 0), right = +(picture.dataset.right ?? 1);
+    deck.seek(((event.clientX - box.left) / box.width - left) / (right - left));
+  }
+  document.addEventListener("pointerdown", (event) => {
+    const picture = event.button === 0 && event.target.closest?.(".deck .deck-bar, .deck .compare-picture");
+    const deck = picture && deckOf(picture);
+    if (!deck?.length) return;
+    drawn = { deck, picture, playing: deck.playing };
+    deck.pause();
+    seekTo(event);
+  });
+  document.addEventListener("pointermove", (event) => { if (drawn) seekTo(event); });
+  for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => {
+    if (drawn?.playing) drawn.deck.play();
+    drawn = null;
+  });
+  const STEP_S = 0.5;
+  function seekKey(bar, key) {
+    const deck = deckOf(bar), step = { ArrowLeft: -STEP_S, ArrowDown: -STEP_S, ArrowRight: STEP_S, ArrowUp: STEP_S }[key];
+    if (!deck?.length) return false;
+    if (step) deck.seek((deck.position + step) / deck.length);
+    else if (key === "Home" || key === "End") deck.seek(key === "End" ? 1 : 0);
+    else return false;
+    return true;
+  }
   function setStrength(deck, value) {
     if (deck.root.dataset.fixed) return;
     deck.root.querySelectorAll("[data-strength]").forEach((step) =>
@@ -218,6 +241,11 @@
     const own = event.key === "Enter" || event.key === " ";
     if (own && tabbed && event.target.matches("button, a, audio, summary")) return;
     if (event.target.matches("input[type=range]") && event.key.startsWith("Arrow")) return;
+    if (tabbed && event.target.matches(".deck-bar") && seekKey(event.target, event.key)) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      return;
+    }
     const deck = current(), card = first(".rate-card");
     const used = deck ? deckKey(deck, event.key) : card ? rateKey(card, event.key) : false;
     if (used) { event.preventDefault(); event.stopImmediatePropagation(); }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from zlib import crc32
 
+from engines.judging.designs import ANCHOR
 from engines.judging.judging import config, criterion
 from engines.judging.listening import Presentation
 from tabs import deck
@@ -23,9 +24,10 @@ Addresses = (
     Sequence[str] | None
 )  # of the sounds in the order of their sides; None: those of the clips
 ABOUT_MUSHRA = (
-    "Grade each sound by how close it is to the reference. One of them <b>is</b> the reference "
-    "(100), and one is much worse on purpose."
+    "Grade each sound by how close it is to the reference. One of them <b>is</b> the reference: give "
+    "it 100."
 )
+ABOUT_ANCHOR = " One is much worse on purpose."
 
 
 def button(text: str, action: str, id: str = "", kind: str = "") -> str:
@@ -110,10 +112,13 @@ def mushra_html(shown: Presentation, addresses: Addresses = None) -> str:
         f"<output>{given[place] if given else '–'}</output></div>"
         for place, side in enumerate(others)
     )
+    about = ABOUT_MUSHRA
+    if any(each.role == ANCHOR for each in shown.trial.stimuli):
+        about += ABOUT_ANCHOR
     scale = "".join(f"<li>{word}</li>" for word in reversed(config()["grades"]))
     return (
         deck.prompt_html(shown.trial.prompt, question(shown))
-        + f'<p class="quiet">{ABOUT_MUSHRA}</p><div class="mushra">'
+        + f'<p class="quiet">{about}</p><div class="mushra">'
         + f'<div class="mushra-reference">{deck.listen_button(reference, "", "reference")}'
         + f'<ol class="mushra-scale" aria-hidden="true">{scale}</ol></div>'
         + f'<div class="mushra-columns">{columns}</div></div>'

@@ -221,6 +221,33 @@ def test_loop_and_seek(page, clips):
     hears(page, "s.position < s.length / 2")
 
 
+def test_the_cursor_is_drawn_along_the_picture_and_moved_by_keys(page, clips):
+    open_judge(page, "compare")
+    ready(page, "#compare-stage")
+    bar = page.locator("#compare-stage .deck-bar")
+    length = float(bar.get_attribute("aria-valuemax"))
+    box = bar.bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.keyboard.press("Escape")
+    page.keyboard.press(" ")
+    hears(page)
+    page.mouse.move(box["x"] + 0.1 * box["width"], middle)
+    page.mouse.down()
+    silence(page)  # while the cursor is held
+    page.mouse.move(box["x"] + 0.5 * box["width"], middle, steps=3)
+    assert float(bar.get_attribute("aria-valuenow")) == pytest.approx(length / 2, abs=0.11)
+    page.mouse.up()
+    assert hears(page)["position"] >= 0.45 * length
+    page.keyboard.press(" ")
+    silence(page)
+    page.locator("#compare-stage .deck-play").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Home")
+    assert bar.get_attribute("aria-valuenow") == "0.0"
+    page.keyboard.press("ArrowRight")
+    assert float(bar.get_attribute("aria-valuenow")) == pytest.approx(min(0.5, length), abs=0.051)
+
+
 def test_a_ranking_gives_all_its_pairs(page, judging, clips):
     open_judge(page, "compare")
     page.click("#compare-mode label:has-text('order')")
