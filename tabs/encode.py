@@ -72,6 +72,15 @@ def encoder(format: SpeechFormat, sample_rate: int, channels: int, tags: Embedde
     return coded
 
 
+def import_encoders() -> None:
+    """Import what encoders need, which takes half a second the first time."""
+    import av
+    import mutagen.id3
+    import soxr
+
+    _ = av, mutagen.id3, soxr
+
+
 def encoded(studio: Studio, clip: ClipRow, format: SpeechFormat) -> bytes:
     """The clip's file in ``format`` (not Opus or PCM) with the settings it was made with."""
     with tempfile.TemporaryDirectory() as folder:

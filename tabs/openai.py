@@ -18,7 +18,7 @@ from engines.runner import ENDED
 from engines.settings import VERSION
 from engines.studio import Studio
 from storage import Embedded, JobRow, StorageError
-from tabs.encode import MEDIA_TYPES, STREAMED, SpeechFormat, encoded, encoder
+from tabs.encode import MEDIA_TYPES, STREAMED, SpeechFormat, encoded, encoder, import_encoders
 from tabs.guard import USER
 from tabs.streaming import ClientGone, JobStream, chunks, events, pieces
 from tabs.waiting import require_done, wait_for
@@ -166,12 +166,15 @@ async def _speak(studio: Studio, body: SpeechRequest, request: Request) -> Respo
 async def _stream(studio: Studio, job: JobRow, body: SpeechRequest, request: Request) -> Response:
     """The answer once its first piece is there; the others follow as they are made."""
     following = pieces(studio, job.id, request.is_disconnected)
+    await to_thread.run_sync(import_encoders)  # while the first piece is made
     first = await anext(following)
     settings, seed = job.settings, job.settings.get("seed")
     tags = Embedded(
         engine=job.engine, settings=settings, seed=seed, text=body.input, app_version=VERSION
     )
-    coded = encoder(body.response_format, first.sample_rate, len(first.samples), tags)
+    coded = await to_thread.run_sync(
+        encoder, body.response_format, first.sample_rate, len(first.samples), tags
+    )
     content = chunks(first, following, coded)
     return _sent(studio, job, body, content, first.clip_id)
 
