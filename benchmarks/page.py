@@ -74,7 +74,7 @@ def first_sound_s(page: Any) -> float:
         "studioLive.firstSoundAt > studioLive.armedAt && studioLive.next > 0", timeout=120_000
     )
     span = page.evaluate("(studioLive.firstSoundAt - studioLive.armedAt) / 1000")
-    page.click("#tts-cancel")
+    page.click("#tts-progress [data-action=cancel]")
     page.wait_for_selector("#tts-progress .state", timeout=60_000)
     return span
 

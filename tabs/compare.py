@@ -54,15 +54,14 @@ class ComparePage(Page):
 
     def link(self, button: gr.Button, clip_id: Any, tabs: gr.Tabs) -> None:
         """Make ``button`` add the clip whose id ``clip_id`` holds and open the tab."""
+        outputs = [tabs, self.view, *self.outputs]
+        button.click(self.opened, [clip_id, self.view], outputs, queue=False, **QUIET)
 
-        def opened(chosen: str, current: CompareView) -> list[Any]:
-            with as_gradio_error():
-                _add(current, chosen)
-            return [gr.Tabs(selected="compare"), *self.redraw(current)]
-
-        button.click(
-            opened, [clip_id, self.view], [tabs, self.view, *self.outputs], queue=False, **QUIET
-        )
+    def opened(self, chosen: str, current: CompareView) -> list[Any]:
+        """Updates of the tabs, the view and ``outputs`` after a clip was added."""
+        with as_gradio_error():
+            _add(current, chosen)
+        return [gr.Tabs(selected="compare"), *self.redraw(current)]
 
 
 def build(studio: Studio) -> ComparePage:

@@ -7,18 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from engines.base import StudioError
-from engines.studio import Restored, Studio
+from engines.studio import Studio
 from storage import ClipQuery, ClipRow, Sort
 from tabs.errors import as_gradio_error
 from tabs.page import QUIET, Page, refresher
 from tabs.player import player, rows, table
-from tabs.task import TaskTab
+from tabs.reuse import Reuse, can_go_on
 
 PAGE_SIZE = 25
 SORTS = {
@@ -31,7 +30,6 @@ SORTS = {
     "Loudest first": (Sort.LOUDNESS, True),
 }
 ANY = ""
-CONTINUE = "continue_from"  # the parameter of engines that can go on from a sound
 SELECT_JS = """
 element.addEventListener('click', (event) => {
   const row = event.target.closest('[data-clip]');
@@ -106,12 +104,15 @@ class Parts:
 def build(
     studio: Studio,
     tabs: gr.Tabs,
-    makers: dict[str, tuple[str, TaskTab]],
+    reuse: Reuse,
     measure: Callable[[gr.Button, Any, gr.Tabs], None],
     compare: Callable[[gr.Button, Any, gr.Tabs], None],
 ) -> Page:
-    """Lay out the tab. ``makers`` maps a task to the tab that makes its clips; ``measure`` makes a
-    button lead to the measures of the clip whose id a component holds, ``compare`` to the grid."""
+    """Lay out the tab. ``reuse`` leads to the tabs that make clips.
+
+    ``measure`` makes a button lead to the measures of the clip whose id a component holds, ``compare``
+    to the grid.
+    """
     parts = Parts()
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=380):
@@ -122,7 +123,7 @@ def build(
     redraw = _connect_list(studio, parts)
     _connect_editor(studio, parts, redraw)
     _connect_delete(studio, parts, buttons["delete"], buttons["undo"], redraw, deletions)
-    _connect_reuse(studio, parts, buttons, tabs, makers)
+    _connect_reuse(parts, buttons, reuse)
     measure(buttons["measure"], parts.selected, tabs)
     compare(buttons["compare"], parts.selected, tabs)
 
@@ -285,12 +286,6 @@ def details(studio: Studio, clip_id: str) -> list[Any]:
     ]
 
 
-def can_go_on(studio: Studio, clip: ClipRow) -> bool:
-    """Whether the engine that made a clip can go on from a sound."""
-    engine = next((each for each in studio.engines() if each.card.id == clip.engine), None)
-    return engine is not None and CONTINUE in engine.Params.model_fields
-
-
 def made_of(studio: Studio, clip: ClipRow) -> str:
     """Text, settings and lineage of a clip as HTML."""
     lineage = studio.clips.lineage(clip.id)
@@ -387,47 +382,10 @@ def _connect_delete(
     undo.click(restore, parts.token, [parts.undo_row, *parts.shown], **QUIET).then(**redraw)
 
 
-def _connect_reuse(
-    studio: Studio,
-    parts: Parts,
-    buttons: dict[str, Any],
-    tabs: gr.Tabs,
-    makers: dict[str, tuple[str, TaskTab]],
-) -> None:
+def _connect_reuse(parts: Parts, buttons: dict[str, Any], reuse: Reuse) -> None:
     """Settings of a clip or of a dropped file go into the tab that makes such clips."""
-    outputs = [tabs, *(part for _, maker in makers.values() for part in maker.outputs)]
-
-    def fill(found: Restored) -> list[Any]:
-        task = str(studio.engine(found.engine).card.task)
-        if task not in makers:
-            raise StudioError(f"There is no tab that makes {task} clips yet.")
-        if found.missing:
-            gr.Warning(found.missing)
-        updates: list[Any] = [gr.update(selected=makers[task][0])]
-        for name, (_, maker) in makers.items():
-            updates += (
-                maker.show(found.engine, found.settings)
-                if name == task
-                else [gr.skip()] * len(maker.outputs)
-            )
-        return updates
-
-    def reuse(clip_id: str) -> list[Any]:
-        with as_gradio_error():
-            return fill(studio.settings_of(clip_id))
-
-    def go_on(clip_id: str) -> list[Any]:
-        with as_gradio_error():
-            found = studio.settings_of(clip_id)
-            start = {CONTINUE: str(studio.clip(clip_id).path)}
-            return fill(Restored(found.engine, found.settings | start, found.missing))
-
-    def restore(path: str) -> list[Any]:
-        with as_gradio_error():
-            updates = fill(studio.restore(Path(path)))
-        gr.Success("Settings restored. Press Generate to make the same sound again.", duration=5)
-        return updates
-
-    buttons["reuse"].click(reuse, parts.selected, outputs, **QUIET)
-    parts.go_on.click(go_on, parts.selected, outputs, **QUIET)
-    buttons["restore"].upload(restore, buttons["restore"], outputs, **QUIET)
+    buttons["reuse"].click(reuse.again, parts.selected, reuse.outputs, **QUIET)
+    parts.go_on.click(reuse.go_on, parts.selected, reuse.outputs, **QUIET)
+    buttons["restore"].upload(reuse.restore, buttons["restore"], reuse.outputs, **QUIET).then(
+        lambda: None, None, buttons["restore"], queue=False, **QUIET
+    )  # so that another file can be dropped at once

@@ -30,6 +30,7 @@ from tabs import (
     task,
 )
 from tabs.page import refresher
+from tabs.reuse import Reuse
 
 HERE = Path(__file__).parent
 FONTS = ["Inter", "system-ui", "Segoe UI", "Roboto", "Noto Sans", "Noto Sans CJK JP", "sans-serif"]
@@ -105,6 +106,7 @@ def build(studio: Studio) -> gr.Blocks:
             with gr.Tab("Speech", id="speech", elem_id="tab-speech"):
                 speech_tab, speech_results = speech.build(studio, last_speech, who)
                 makers["tts"] = ("speech", speech_tab)
+                results = [speech_results]
             if studio.engines(Task.MUSIC):
                 with gr.Tab("Music", id="music", elem_id="tab-music") as tab:
                     music_page = music.build(studio, last_music, who)
@@ -112,7 +114,8 @@ def build(studio: Studio) -> gr.Blocks:
                     for page in music_page.pages:
                         tab.select(**page.refresh)
                     tab.select(**refresher(lambda: studio.warm(Task.MUSIC)))
-                music_page.results.on_load(studio, demo)
+                music_page.results.on_load(demo)
+                results.append(music_page.results)
             with gr.Tab("Batch", id="batch", elem_id="tab-batch") as tab:
                 batch_page = batch.build(studio)
                 tab.select(**batch_page.refresh)
@@ -129,8 +132,9 @@ def build(studio: Studio) -> gr.Blocks:
                     tab.select(**page.refresh)
             loop.build(studio, tabs)
             with gr.Tab("History", id="history", elem_id="tab-history") as tab:
+                reuse = Reuse(studio, tabs, makers)
                 history_page = history.build(
-                    studio, tabs, makers, evaluate_page.link, compare_page.link
+                    studio, tabs, reuse, evaluate_page.link, compare_page.link
                 )
                 tab.select(**history_page.refresh)
             with gr.Tab("Models", id="models", elem_id="tab-models") as tab:
@@ -146,7 +150,9 @@ def build(studio: Studio) -> gr.Blocks:
                 help.build(studio)
         demo.load(**home_page.refresh)
         judge_page.on_load(demo)
-        speech_results.on_load(studio, demo)
+        speech_results.on_load(demo)
+        for made in results:
+            made.connect_actions(reuse, compare_page)
         demo.unload(history_page.forget)
     demo.queue(default_concurrency_limit=16, api_open=True)
     return demo

@@ -32,7 +32,7 @@ element.addEventListener('click', (event) => {
   if (tab) {
     tab.click();
   } else if (target && target.tagName !== 'INPUT' && !target.disabled) {
-    report('select', target);
+    report(target.dataset.event || 'select', target);
   } else if (clip && !event.target.closest('audio, a, button, .picture')) {
     clip.querySelector('[data-play]')?.click();
   }
@@ -131,12 +131,18 @@ def state_badge(state: Availability) -> str:
     return badge(text, kind)
 
 
-def button(text: str, action: str, id: str = "", kind: str = "", title: str = "") -> str:
-    """A button that reports ``action`` on ``id``; ``kind`` is ``primary``, ``stop`` or nothing."""
+def button(
+    text: str, action: str, id: str = "", kind: str = "", title: str = "", event: str = ""
+) -> str:
+    """A button that reports ``action`` on ``id``; ``kind`` is ``primary``, ``stop`` or nothing.
+
+    It is a ``select`` of its list, or the ``event`` that is named.
+    """
+    as_event = f' data-event="{event}"' if event else ""
     hint = f' title="{escape(title, quote=True)}"' if title else ""
     return (
         f'<button type="button" class="act {kind}" data-action="{escape(action, quote=True)}" '
-        f'data-id="{escape(id, quote=True)}"{hint}>{escape(text)}</button>'
+        f'data-id="{escape(id, quote=True)}"{as_event}{hint}>{escape(text)}</button>'
     )
 
 

@@ -18,7 +18,7 @@ from engines.music.checkpoint import SAMPLING
 from engines.reference import size
 from engines.studio import Studio
 from tabs import form as forms
-from tabs import live, prompts, task
+from tabs import live, prompts, results, task
 from tabs.errors import as_gradio_error
 from tabs.page import QUIET, Page, refresher
 from tabs.panel import Panel
@@ -33,11 +33,11 @@ class MusicTab:
     """The tab's parts, and the pages to bring up to date when it is opened."""
 
     tab: task.TaskTab
-    results: task.Results
+    results: results.Results
     pages: list[Page]
 
 
-def build(studio: Studio, job_id: gr.BrowserState, who: gr.BrowserState) -> MusicTab:
+def build(studio: Studio, job_ids: gr.BrowserState, who: gr.BrowserState) -> MusicTab:
     """Lay out the tab in the current block."""
     notices: dict[str, gr.HTML] = {}
 
@@ -48,9 +48,13 @@ def build(studio: Studio, job_id: gr.BrowserState, who: gr.BrowserState) -> Musi
         with gr.Column(scale=4, min_width=360) as left:
             prompt = prompts.build(studio)
             shared = {**prompt.form.controls, **_sounds(studio)}
-        tab, results = task.build(studio, Task.MUSIC, shared, left, job_id, who, head)
+        tab = task.build(studio, Task.MUSIC, shared, left, head)
+        with gr.Column(scale=5, min_width=360):
+            made = results.build(studio, Task.MUSIC, job_ids, who)
+    for panel in tab.panels.values():
+        made.connect(panel)
     models = [_models(tab, panel, notices[name]) for name, panel in tab.panels.items()]
-    return MusicTab(tab, results, [*prompt.pages, *models])
+    return MusicTab(tab, made, [*prompt.pages, *models])
 
 
 def _sounds(studio: Studio) -> dict[str, Component]:

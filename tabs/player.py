@@ -47,8 +47,8 @@ def facts(clip: ClipRow) -> str:
     return " · ".join(escape(part) for part in parts if part)
 
 
-def player(clip: ClipRow, heading: str = "", beside: str = "") -> str:
-    """The full player of one clip; ``beside`` is HTML that stands beside its heading."""
+def player(clip: ClipRow, heading: str = "", beside: str = "", below: str = "") -> str:
+    """The full player of one clip; ``beside`` is HTML beside its heading, ``below`` under it all."""
     clip_id = escape(clip.id, quote=True)
     partial = '<span class="badge warn">partial</span>' if clip.partial else ""
     downloads = "".join(
@@ -67,6 +67,7 @@ def player(clip: ClipRow, heading: str = "", beside: str = "") -> str:
     <i class="cursor"></i>
   </div>
   <footer><span>Download</span>{downloads}<span class="hint">settings are inside the file</span></footer>
+  {below}
 </article>"""
 
 

@@ -6,14 +6,14 @@ import gradio as gr
 
 from engines.base import Task
 from engines.studio import Studio
-from tabs import task
+from tabs import results, task
 
 EXAMPLE = "The studio is ready. Type something, choose a voice, and listen."
 
 
 def build(
-    studio: Studio, job_id: gr.BrowserState, who: gr.BrowserState
-) -> tuple[task.TaskTab, task.Results]:
+    studio: Studio, job_ids: gr.BrowserState, who: gr.BrowserState
+) -> tuple[task.TaskTab, results.Results]:
     """Lay out the tab in the current block."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=360) as left:
@@ -25,4 +25,9 @@ def build(
                 max_lines=20,
                 elem_id="speech-text",
             )
-        return task.build(studio, Task.TTS, {"text": text}, left, job_id, who)
+        tab = task.build(studio, Task.TTS, {"text": text}, left)
+        with gr.Column(scale=5, min_width=360):
+            made = results.build(studio, Task.TTS, job_ids, who)
+    for panel in tab.panels.values():
+        made.connect(panel)
+    return tab, made

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-AUDIO = "#tts-clips .clip audio"
+NEWEST = "#tts-clips .take:last-child .clip"
+AUDIO = f"{NEWEST} audio"
 
 
 def go(page: Any, tab: str) -> None:
@@ -112,8 +113,9 @@ def preview(page: Any, text: str) -> None:
 def music_clips(page: Any, count: int) -> list[str]:
     """Wait until a finished job shows so many clips; their ids in order."""
     page.wait_for_selector("#music-progress .state.ok")
+    newest = "#music-clips .take:last-child .clip"
     page.wait_for_function(
-        "n => document.querySelectorAll('#music-clips .clip').length === n", arg=count
+        "([s, n]) => document.querySelectorAll(s).length === n", arg=[newest, count]
     )
-    clips = page.locator("#music-clips .clip")
+    clips = page.locator(newest)
     return [clips.nth(number).get_attribute("data-clip") for number in range(count)]

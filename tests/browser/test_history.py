@@ -79,11 +79,11 @@ def test_a_download_restores_its_settings_and_makes_the_same_bytes(
     )
     generate(page)
     page.wait_for_function(
-        "id => { const c = document.querySelector('#tts-clips .clip');"
+        "id => { const c = document.querySelector('#tts-clips .take:last-child .clip');"
         " return c && c.dataset.clip !== id }",
         arg=clip.id,
     )
-    made = site.studio.clip(page.get_attribute("#tts-clips .clip", "data-clip"))
+    made = site.studio.clip(page.get_attribute("#tts-clips .take:last-child .clip", "data-clip"))
     assert made.hash == clip.hash
 
 

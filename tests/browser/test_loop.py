@@ -127,10 +127,7 @@ def test_from_a_prompt_to_a_better_model(page, site, lab, judged):
     prompt(page, "bright flute again")
     set_number(page, f"{ENGINE}-variations", 1)
     generate(page)
-    page.wait_for_function(
-        "id => ![...document.querySelectorAll('#music-clips .clip')].some(c => c.dataset.clip === id)",
-        arg=first,
-    )
+    page.wait_for_selector(f"#music-clips .take:not(:has([data-clip='{first}']))")
     clip = site.studio.clip(music_clips(page, 1)[0])
     assert (clip.adapter, clip.adapter_scale) == (adapter.id, 1.5)
 

@@ -77,7 +77,8 @@ def test_dark_and_light_are_kept_over_a_reload_and_change_pictures(page):
     page.click("[data-action=theme]")
     name = "light" if start else "dark"
     page.wait_for_function(
-        "name => document.querySelector('#tts-clips .picture img').src.endsWith(name)", arg=name
+        "name => document.querySelector('#tts-clips .take:last-child .picture img').src.endsWith(name)",
+        arg=name,
     )
     page.reload()
     page.wait_for_selector("#tab-speech-button")

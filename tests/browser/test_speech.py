@@ -7,6 +7,7 @@ import pytest
 from storage import JobState
 from tests.browser.steps import (
     AUDIO,
+    NEWEST,
     choose_engine,
     duration,
     generate,
@@ -24,7 +25,7 @@ def test_typed_text_is_heard_and_its_length_is_that_of_the_clip(page, site):
     write(page, "Good morning, this is the first sentence.")
     generate(page)
     wait_for_clip(page, "Good morning")
-    clip = site.studio.clip(page.get_attribute("#tts-clips .clip", "data-clip"))
+    clip = site.studio.clip(page.get_attribute("#tts-clips .take:last-child .clip", "data-clip"))
     assert clip.engine == "piper"
     assert duration(page) == pytest.approx(clip.duration_s, abs=0.01)
     assert 1.5 < clip.duration_s < 6
@@ -33,7 +34,9 @@ def test_typed_text_is_heard_and_its_length_is_that_of_the_clip(page, site):
     page.wait_for_function("s => document.querySelector(s).currentTime > 0.2", arg=AUDIO)
     assert page.eval_on_selector(".picture .cursor", "e => e.style.display") == "block"
     page.wait_for_function(
-        "document.querySelector('#tts-clips .picture img').naturalWidth > 500", timeout=60_000
+        "s => document.querySelector(s).naturalWidth > 500",
+        arg=f"{NEWEST} .picture img",
+        timeout=60_000,
     )
 
 
@@ -61,13 +64,13 @@ def test_a_reload_finds_the_running_job_and_shows_its_result(page, site):
 
 def test_cancel_stops_the_job_and_keeps_what_was_made(page, site):
     tone(page, "cancelled", steps=200, step_s=0.1)
-    page.wait_for_selector("#tts-progress .progress:has-text('step 5 ')")
-    page.click("#tts-cancel")
+    page.wait_for_selector('#tts-progress .note:text-matches("step ([5-9]|[0-9]{2,}) ")')
+    page.click("#tts-progress [data-action=cancel]")
     page.wait_for_selector("#tts-progress .state:has-text('Cancelled')")
     wait_for_clip(page, "cancelled")
     assert page.is_visible("#tts-clips .badge:has-text('partial')")
     assert site.studio.jobs.list(limit=1)[0].state is JobState.CANCELLED
-    assert not page.is_visible("#tts-cancel")
+    assert not page.is_visible("#tts-progress [data-action=cancel]")
 
 
 def test_bad_input_is_told_at_its_field_and_no_job_is_made(page, site):
@@ -127,3 +130,41 @@ def test_two_browsers_see_the_same_queue(open_page, site):
     second.wait_for_selector("#tab-jobs :text('shared queue')")
     second.wait_for_selector("#tab-jobs :text('running')")
     wait_for_clip(first, "shared queue")
+
+
+def test_a_second_generate_waits_in_sight_and_its_result_stands_on_top(page, site):
+    tone(page, "the first of two", steps=30, step_s=0.1)
+    page.wait_for_selector("#tts-progress .progress:has-text('step')")
+    tone(page, "the second of two", steps=3)
+    page.wait_for_selector("#tts-progress .progress:has-text('Waiting'):has-text('the second')")
+    wait_for_clip(page, "the first of two")
+    page.eval_on_selector("#tts-clips .take audio", "audio => { audio.loop = true; audio.play() }")
+    wait_for_clip(page, "the second of two")
+    page.wait_for_selector("#tts-progress .state.ok")
+    titles = page.locator("#tts-clips .clip h3")
+    places = {titles.nth(n).inner_text(): titles.nth(n).bounding_box()["y"] for n in range(2)}
+    assert places["the second of two"] < places["the first of two"]
+    assert not page.eval_on_selector("#tts-clips .take audio", "audio => audio.paused")
+    page.reload()
+    page.wait_for_selector("#tab-speech-button")
+    go(page, "speech")
+    page.wait_for_selector("#tts-clips .take >> nth=1")
+
+
+def test_what_can_be_done_with_a_result(page, site):
+    tone(page, "to be kept", steps=2)
+    wait_for_clip(page, "to be kept")
+    clip_id = page.get_attribute(NEWEST, "data-clip")
+    page.click(f"{NEWEST} [data-action=favorite]")
+    page.wait_for_selector(f"{NEWEST} [data-action=favorite]:has-text('★')")
+    assert site.studio.clip(clip_id).favorite
+    page.click(f"{NEWEST} [data-action=delete]")
+    page.wait_for_selector("#tts-clips .take:last-child >> text=Deleted.")
+    page.click("#tts-clips [data-action=undelete]")
+    page.wait_for_selector(NEWEST)
+    assert site.studio.clip(clip_id).id == clip_id
+    write(page, "something else")
+    page.click(f"{NEWEST} [data-action=again]")
+    page.wait_for_function("document.querySelector('#speech-text textarea').value === 'to be kept'")
+    page.click(f"{NEWEST} [data-action=compare]")
+    page.wait_for_selector("#compare-grid .compare-card")
