@@ -38,6 +38,7 @@ from tabs import (
     project_files,
     sessions,
 )
+from tabs.calls import Calls
 from tabs.compressing import Compressing
 from tabs.guard import USER, Guard, error_body
 from tabs.listen import routes as listening_routes
@@ -58,6 +59,7 @@ def create_app(studio: Studio, demo: gr.Blocks, **mount_kwargs: Any) -> FastAPI:
     settings = studio.settings
     access, metrics = auth.Access(settings), Metrics(studio)
     app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None)
+    app.add_middleware(Calls, demo=demo)
     app.add_middleware(Compressing)
     app.add_middleware(
         Guard, settings=settings, access=access, on_limited=lambda: metrics.limited.inc()

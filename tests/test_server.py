@@ -266,7 +266,7 @@ def test_only_uploaded_files_are_taken(served, tmp_path, meta):
     secret.write_text("a secret")
     sent = {"path": str(secret), **meta}
     answer = httpx.post(served.url + "/gradio_api/run/restore", json={"data": [sent]})
-    assert answer.status_code == 500
+    assert answer.status_code == 400
     assert re.search("Send the file itself|not uploaded by a user", answer.json()["error"])
 
 
