@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+import gradio as gr
+
+from engines.judging import own_sounds
 from engines.studio import Studio
 from storage import LinkRow
+from tabs.evaluate_sources import received
 
 
 class LinkEndpoints:
     """Giving listening tests to others."""
 
     def __init__(self, studio: Studio):
+        self._studio = studio
         self._links = studio.store.links
         self._tests = studio.store.tests
 
@@ -27,6 +32,31 @@ class LinkEndpoints:
             The link: its token, and the address of its page below that of the studio.
         """
         return link_json(self._links.create(test_id, message))
+
+    def import_sounds(
+        self,
+        generated: list[gr.FileData] | None = None,
+        reference: list[gr.FileData] | None = None,
+        generated_folders: list[str] | None = None,
+        reference_folder: str = "",
+        task: str = "tts",
+    ) -> list[str]:
+        """Store sounds from outside as clips for a listening test.
+
+        Args:
+            generated: Files: a zip for each system, named after it, or loose sounds as one system.
+            reference: The originals, of the same names; they become the system "reference".
+            generated_folders: Folders of this machine instead, one for each system; all as ``name=folder``
+                to name them.
+            reference_folder: The folder of the originals.
+            task: Task of the clips.
+
+        Returns:
+            Ids of the clips, for /create_test.
+        """
+        sent = [[file.path for file in files or ()] for files in (generated, reference)]
+        with received(self._studio, *sent, generated_folders or (), reference_folder) as sources:
+            return own_sounds.add(self._studio.store, sources, task)
 
     def links(self, test_id: str) -> list[dict[str, Any]]:
         """List the links to a test, newest first, and who came by each.

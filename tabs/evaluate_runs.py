@@ -20,7 +20,13 @@ from tabs.endpoint import user_of
 from tabs.errors import as_gradio_error
 from tabs.evaluate_html import choices
 from tabs.evaluate_one import language_box
-from tabs.evaluate_sources import MANIFEST, SUFFIXES, folders_allowed, guarded, local, submit_sent
+from tabs.evaluate_sources import (
+    SENDABLE,
+    folders_allowed,
+    guarded,
+    local,
+    submit_sent,
+)
 from tabs.judge_filters import engine_choices, filters
 from tabs.learning import LoopView, redrawer
 from tabs.live import Action
@@ -39,7 +45,6 @@ APART = [
     ("Voice", "voice"),
 ]
 FIRST_PRESET = "speech-pair"
-SENDABLE = [*sorted(SUFFIXES), ".txt", MANIFEST, ".zip"]
 HOW = (
     "Files are paired by name: <code>a/0001.wav</code> with <code>a/0001.flac</code>. A text beside a "
     "sound (<code>0001.txt</code>) is what it says. A CSV with the column <code>generated</code> and any "

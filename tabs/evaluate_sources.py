@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engines.base import StudioError
@@ -16,10 +16,11 @@ from engines.settings import LOOPBACK, Settings
 from engines.studio import Studio
 from storage import EvaluationRow
 from tabs.uploads import uploaded
-from training.archives import unpack
+from training.archives import scratch, unpack
 
 LOOSE = "generated"
 MANIFEST = ".csv"
+SENDABLE = (*sorted(SUFFIXES), ".txt", MANIFEST, ".zip")
 MAX_UNPACKED = 4 * 2**30
 REFUSED = (
     "Folders of this machine can be named only where the studio answers to this machine alone, without "
@@ -122,6 +123,22 @@ def sent(
         systems[LOOSE] = _put(loose, folder / "generated" / "loose")
     target = _root(_put(true, folder / "reference")) if true else None
     return from_folders(systems, target, language)
+
+
+@contextmanager
+def received(
+    studio: Studio,
+    generated: Sequence[str],
+    reference: Sequence[str],
+    folders: Sequence[str] = (),
+    reference_folder: str = "",
+) -> Iterator[Sources]:
+    """What was sent, or else what lies in folders of this machine, for as long as the block lasts."""
+    if any(line.strip() for line in folders):
+        yield local(studio, folders, reference_folder)
+        return
+    with scratch(studio.store.folder("cache")) as folder:
+        yield sent(folder, generated, reference)
 
 
 def _is_zip(path: Path) -> bool:

@@ -11,12 +11,21 @@ from typing import Any
 import gradio as gr
 
 from engines.base import StudioError
-from engines.judging.designs import BY_ADAPTER, BY_ENGINE, BY_SYSTEM, Design
+from engines.judging import own_sounds
+from engines.judging.designs import (
+    BY_ADAPTER,
+    BY_ENGINE,
+    BY_SYSTEM,
+    REFERENCE_SYSTEM,
+    Design,
+)
 from engines.judging.judging import config
 from engines.studio import Studio
 from storage import StorageError, TestRow
+from tabs.errors import as_gradio_error
+from tabs.evaluate_sources import SENDABLE, folders_allowed, received
 from tabs.judge_filters import filters
-from tabs.page import refresher
+from tabs.page import QUIET, refresher
 
 APART = [
     ("Engine and adapter", BY_SYSTEM),
@@ -42,6 +51,8 @@ class Form:
     ids: Any = None
     plan: Any = None
     create: Any = None
+    own: list[Any] = field(default_factory=list)
+    take: Any = None
     filters: list[Any] = field(default_factory=list)
 
     @property
@@ -105,6 +116,30 @@ def build(studio: Studio) -> Form:
                 lines=2,
                 elem_id="test-ids",
             )
+        with gr.Accordion("Or use sounds of your own", open=False, elem_id="test-own"):
+            with gr.Row():
+                form.own = [
+                    gr.File(
+                        file_count="multiple", file_types=list(SENDABLE), label=label, height=150,
+                        elem_id=f"test-own-{name}",
+                    )
+                    for name, label in (
+                        ("generated", "A zip for each system, named after it"),
+                        ("reference", "Reference: files of the same names (may be left out)"),
+                    )
+                ]  # fmt: skip
+            form.own += [
+                gr.Textbox(
+                    label="Or folders of this machine, one for each system", lines=2,
+                    info="One a line; all as name=folder to name the systems.",
+                    visible=folders_allowed(studio.settings), elem_id="test-own-folders",
+                ),
+                gr.Textbox(
+                    label="Folder of the reference", max_lines=1,
+                    visible=folders_allowed(studio.settings), elem_id="test-own-reference-folder",
+                ),
+            ]  # fmt: skip
+            form.take = gr.Button("Use these sounds", elem_id="test-own-take")
         gr.HTML('<h4 class="form-head">What is compared</h4>', apply_default_css=False)
         with gr.Row(equal_height=False):
             form.by = gr.Dropdown(
@@ -160,6 +195,12 @@ def _connect(studio: Studio, form: Form, choose: Any) -> None:
     form.kind.select(
         **refresher(by_kind, form.kind, [form.kind, form.reference, form.anchor])
     ).then(**narrow)
+    form.take.click(
+        lambda *values: take_own(studio, *values),
+        [*form.own, *form.inputs],
+        [form.ids, *form.refreshed],
+        **QUIET,
+    )
     choose.on_change(wide)
     form.by.select(**wide)
     form.ids.change(**wide, trigger_mode="multiple")
@@ -197,7 +238,8 @@ def offer(studio: Studio, values: Sequence[Any]) -> list[Any]:
         return [gr.skip(), gr.update(choices=[]), gr.update(choices=[]), _refusal(error)]
     systems = [(f"{name} ({count})", name) for name, count in known.items()]
     # which system is the truth is for the maker to say
-    reference = design.reference if design.reference in known else None
+    sent = REFERENCE_SYSTEM if REFERENCE_SYSTEM in known else None
+    reference = design.reference if design.reference in known else sent
     kept = [name for name in design.systems if name in known]
     now = list(values)
     now[4], now[5] = kept, reference
@@ -208,6 +250,22 @@ def offer(studio: Studio, values: Sequence[Any]) -> list[Any]:
         gr.update(choices=list(known), value=reference),
         plan_html(studio, now),
     ]
+
+
+def take_own(
+    studio: Studio, sent: Any, originals: Any, folders: str, reference_folder: str, *values: Any
+) -> list[Any]:
+    """Store sounds of one's own as clips and choose them; the rest of the form follows."""
+    lines = (folders or "").splitlines()
+    with (
+        as_gradio_error(),
+        received(studio, sent or (), originals or (), lines, reference_folder or "") as sources,
+    ):
+        ids = own_sounds.add(studio.store, sources, values[10] or "tts")
+    now = list(values)
+    now[3], now[4], now[5], now[9] = BY_SYSTEM, [], "", "\n".join(ids)
+    by, *others = offer(studio, now)
+    return [now[9], {**by, "value": BY_SYSTEM}, *others]
 
 
 def plan_html(studio: Studio, values: Sequence[Any]) -> str:

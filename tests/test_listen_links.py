@@ -182,3 +182,40 @@ def test_links_by_script(served):
     assert (row["closed"], [(r["name"], r["done"]) for r in row["raters"]]) == (False, [("Cy", 0)])
     assert client.predict(link["token"], api_name="/close_link")["closed"] is True
     assert httpx.get(served.url + link["address"]).status_code == 410
+
+
+def test_sounds_from_folders_and_zips_are_compared(served, tmp_path):
+    from zipfile import ZipFile
+
+    from gradio_client import handle_file
+
+    rng = np.random.default_rng(0)
+    for system in ("original", "old", "new"):
+        (tmp_path / system).mkdir()
+        for name in ("a", "b"):
+            path = tmp_path / system / f"{name}.wav"
+            soundfile.write(path, 0.1 * rng.standard_normal(RATE), RATE, subtype="PCM_16")
+    (tmp_path / "original" / "a.txt").write_text("Good morning.", encoding="utf-8")
+    for system in ("old", "new"):
+        with ZipFile(tmp_path / f"{system}.zip", "w") as archive:
+            for path in (tmp_path / system).iterdir():
+                archive.write(path, path.name)
+    client = served.client()
+    zips = [handle_file(str(tmp_path / f"{system}.zip")) for system in ("old", "new")]
+    true = [handle_file(str(path)) for path in sorted((tmp_path / "original").iterdir())]
+    sent = client.predict(zips, true, api_name="/import_sounds")
+    folders = client.predict(
+        generated_folders=[f"old={tmp_path}/old", f"newest={tmp_path}/new"],
+        reference_folder=str(tmp_path / "original"),
+        api_name="/import_sounds",
+    )
+    for number, (ids, newer) in enumerate(((sent, "new"), (folders, "newest"))):
+        test = client.predict(
+            f"Own {number}", "mushra", reference="reference", clip_ids=ids,
+            api_name="/create_test",
+        )  # fmt: skip
+        assert set(test["config"]["systems"]) == {"reference", "old", newer}
+        trials = served.studio.store.tests.trials(test["id"])
+        assert sorted(trial.prompt for trial in trials) == ["Good morning.", "b"]
+        assert {len(trial.stimuli) for trial in trials} == {4}  # with the anchor
+    assert len(sent) == len(folders) == 6

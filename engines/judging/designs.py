@@ -21,6 +21,8 @@ KINDS = ("ab", "mos", "mushra")
 BY_SYSTEM, BY_ENGINE, BY_ADAPTER = "system", "engine", "adapter"
 BASE = "without adapter"
 REFERENCE, ANCHOR = "reference", "anchor"
+MADE_BY = "made_by"  # the setting that names the system of a sound from outside
+REFERENCE_SYSTEM = "reference"
 TRIAL_S = {"ab": 20, "mos": 12, "mushra": 60}  # what a trial takes a practised listener
 
 
@@ -71,6 +73,8 @@ class Designer:
         if by == BY_ADAPTER:
             return self._adapters(clip.adapter, clip.adapter_scale) or BASE
         if by == BY_SYSTEM:
+            if made_by := clip.settings.get(MADE_BY):
+                return str(made_by)
             return self.system_name(clip.engine, clip.adapter, clip.adapter_scale)
         value = clip.settings.get(by)
         if value is None or value == "":

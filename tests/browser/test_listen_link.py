@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from zipfile import ZipFile
 
 import httpx
 import numpy as np
 import pytest
+import soundfile
 
 from engines.judging.designs import Design
 from tests.browser.ears import LISTEN, hear, hear_all, silence
@@ -149,3 +151,35 @@ def test_a_maker_gives_the_test_away_and_closes_it(site, page, rater):
     assert site.studio.store.links.list(test.id)[0].closed
     link = httpx.get(f"{site.url}/{address}")
     assert (link.status_code, "is closed" in link.text) == (410, True)
+
+
+def test_a_test_of_sounds_that_were_sent(site, page, tmp_path):
+    rng = np.random.default_rng(2)
+    for system in ("old", "new", "original"):
+        path = tmp_path / system / "sentence.wav"
+        path.parent.mkdir()
+        soundfile.write(path, 0.1 * rng.standard_normal(RATE), RATE)
+    for system in ("old", "new"):
+        with ZipFile(tmp_path / f"{system}.zip", "w") as archive:
+            archive.write(tmp_path / system / "sentence.wav", "sentence.wav")
+    go(page, "judge")
+    page.click("#tab-judge-tests-button")
+    page.click("#tests-form > button")
+    page.fill("#test-name input, #test-name textarea", "Sent sounds")
+    page.click("#test-kind label:has-text('MUSHRA')")
+    page.wait_for_selector("#test-plan :text('needs a reference')")
+    page.click("#test-own > button")
+    zips = [str(tmp_path / f"{system}.zip") for system in ("old", "new")]
+    page.set_input_files("#test-own-generated input[type=file]", zips)
+    page.wait_for_selector("#test-own-generated :text('new')")
+    original = str(tmp_path / "original" / "sentence.wav")
+    page.set_input_files("#test-own-reference input[type=file]", original)
+    page.wait_for_selector("#test-own-reference :text('sentence')")
+    page.click("#test-own-take")
+    page.wait_for_selector("#test-plan :text('1 trial')")
+    assert "Reference: reference." in page.inner_text("#test-plan")
+    page.click("#test-create")
+    page.wait_for_selector(".test:has-text('Sent sounds')")
+    (test,) = [t for t in site.studio.store.tests.list() if t.name == "Sent sounds"]
+    (trial,) = site.studio.store.tests.trials(test.id)
+    assert [each.system for each in trial.stimuli] == ["reference", "new", "old", "3.5 kHz anchor"]
