@@ -54,8 +54,9 @@ class LinkEndpoints:
         Returns:
             Ids of the clips, for /create_test.
         """
-        sent = [[file.path for file in files or ()] for files in (generated, reference)]
-        with received(self._studio, *sent, generated_folders or (), reference_folder) as sources:
+        made, true = ([file.path for file in files or ()] for files in (generated, reference))
+        folders = generated_folders or ()
+        with received(self._studio, made, true, folders, reference_folder) as sources:
             return own_sounds.add(self._studio.store, sources, task)
 
     def links(self, test_id: str) -> list[dict[str, Any]]:
