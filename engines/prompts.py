@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,6 +46,20 @@ def _known(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _on_one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def _one_of(name: str) -> Callable[[str], str]:
+    """A validator that takes the words of one list of the vocabulary, in any case, or none."""
+
+    def known(words: str) -> str:
+        listed = {each.lower(): each for each in vocabulary()[name]}
+        if words and words.lower() not in listed:
+            near = get_close_matches(words.lower(), listed, n=3, cutoff=0.4)
+            hint = " or ".join(listed[each] for each in near) or ", ".join(vocabulary()[name])
+            raise ValueError(f"unknown value {words!r}; choose {hint}, or leave it empty")
+        return listed.get(words.lower(), "")
+
+    return known
 
 
 Instruments = Annotated[tuple[str, ...], AfterValidator(_known)]
@@ -88,14 +102,14 @@ class PromptParams(Params):
         description="Beats per minute; empty leaves it open.",
         json_schema_extra={"unit": "bpm"},
     )
-    key: Words = Field(
+    key: Annotated[Words, AfterValidator(_one_of("keys"))] = Field(
         "",
         max_length=20,
         title="Key",
         description="Such as C major or A minor.",
         examples=vocabulary()["keys"],
     )
-    energy: Words = Field(
+    energy: Annotated[Words, AfterValidator(_one_of("energies"))] = Field(
         "",
         max_length=20,
         title="Energy",

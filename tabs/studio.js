@@ -143,7 +143,35 @@
     if (event.target.closest(".studio-generate")) {
       document.querySelectorAll("audio").forEach((audio) => audio.pause());
       live.arm();
+      awaited = true;
     }
+  }, true);
+
+  /* ---- the result that was asked for comes into sight ---- */
+  let awaited = false;
+  const takes = new WeakSet();
+  function lookForTakes() {
+    for (const take of document.querySelectorAll(".take")) {
+      if (takes.has(take)) continue;
+      takes.add(take);
+      if (!awaited || !visible(take)) continue;
+      awaited = false;
+      const box = take.getBoundingClientRect();
+      if (box.top < 0 || box.top > innerHeight * 0.7) take.scrollIntoView({ block: "start", behavior: "smooth" });
+    }
+  }
+
+  /* ---- menus: typing replaces what is chosen ---- */
+  const MENU = 'input[role="listbox"], input[role="combobox"], input[aria-controls="dropdown-options"]';
+  let entered = null;
+  document.addEventListener("focusin", (event) => {
+    entered = event.target.matches?.(MENU) ? event.target : null;
+  });
+  document.addEventListener("click", () => {
+    /* the click that entered the menu has put the caret somewhere, and the menu draws itself first */
+    const field = entered;
+    entered = null;
+    if (field) setTimeout(() => field === document.activeElement && field.select(), 60);
   }, true);
 
   /* ---- shortcuts ---- */
@@ -197,6 +225,7 @@
   function look() {
     document.querySelectorAll(".picture img").forEach(showPicture);
     document.querySelectorAll(".live").forEach((mark) => live.see(mark));
+    lookForTakes();
   }
   function begin() {
     startTheme();

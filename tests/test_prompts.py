@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import soundfile
+from pydantic import ValidationError
 
 from engines.base import Adapter, InvalidParams, NotReady, StudioError
-from engines.prompts import attributes_of, instruments, render_prompt, vocabulary
+from engines.prompts import PromptParams, attributes_of, instruments, render_prompt, vocabulary
 from engines.studio import Studio
 from tests.fakes import Strum
 
@@ -211,3 +212,13 @@ def test_an_unknown_model_is_told_at_its_field(strum):
     with pytest.raises(StudioError) as error:
         strum.submit("strum", {"prompt": "a", "model": "nobody"})
     assert error.value.field == "model"
+
+
+@pytest.mark.parametrize(("name", "typed"), [("energy", "lowhigh"), ("key", "H mayor")])
+def test_a_word_outside_a_closed_list_is_refused_at_its_field(name, typed):
+    with pytest.raises(ValidationError, match=f"unknown value '{typed}'") as refused:
+        PromptParams(prompt="a tune", **{name: typed})
+    assert refused.value.errors()[0]["loc"] == (name,)
+    assert (
+        PromptParams(prompt="a tune", energy="Low", key="c MAJOR").model_dump()["key"] == "C major"
+    )

@@ -220,3 +220,16 @@ def test_history_restores_the_prompt_and_goes_on_from_a_clip(page, site):
     page.wait_for_selector(f"#music-clips .take:not(:has([data-clip='{again.id}']))")
     longer = site.studio.clip(music_clips(page, 1)[0])
     assert site.studio.clip(longer.parents[0]).hash == made.hash
+
+
+def test_typing_into_a_filled_menu_replaces_its_text(page):
+    open_music(page)
+    prompt(page, "waves")
+    field = page.locator("#prompt-energy input").first
+    for word in ("low", "high"):
+        field.click()
+        page.wait_for_timeout(200)  # a person moves from mouse to keys
+        page.keyboard.type(word)
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        preview(page, f"waves, {word} energy")
