@@ -76,7 +76,7 @@ def rows(clips: Iterable[ClipRow], selected: str = "", empty: str = "Nothing her
     lines = [_row(clip, clip.id == selected) for clip in clips]
     if not lines:
         return f'<p class="empty">{escape(empty)}</p>'
-    return f'<ul class="clip-list" role="listbox">{"".join(lines)}</ul>'
+    return f'<ul class="clip-list" aria-label="Clips">{"".join(lines)}</ul>'
 
 
 def _row(clip: ClipRow, selected: bool) -> str:
@@ -85,8 +85,8 @@ def _row(clip: ClipRow, selected: bool) -> str:
     partial = '<span class="badge warn">partial</span>' if clip.partial else ""
     star, star_label = ("★", "Remove from favourites") if clip.favorite else ("☆", "Favourite")
     return f"""
-<li data-clip="{clip_id}" class="{"selected" if selected else ""}" role="option" tabindex="0"
-    aria-selected="{str(selected).lower()}">
+<li data-clip="{clip_id}" class="{"selected" if selected else ""}" tabindex="0"
+    {'aria-current="true"' if selected else ""}>
   <button class="icon" data-play="clips/{clip_id}/audio" aria-label="Play">▶</button>
   <span class="name" title="{escape(clip.title, quote=True)}">{escape(clip.title or "Untitled")}</span>
   {partial}{tags}
@@ -109,7 +109,8 @@ def progress_bar(share: float, label: str, note: str = "") -> str:
     """A progress bar; ``share`` is 0 to 1."""
     percent = round(100 * share)
     return f"""
-<div class="progress" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{percent}">
+<div class="progress" role="progressbar" aria-label="{escape(label, quote=True)}"
+     aria-valuemin="0" aria-valuemax="100" aria-valuenow="{percent}">
   <div class="bar" style="width:{percent}%"></div>
   <span>{escape(label)}</span><span class="note">{escape(note)}</span>
 </div>"""
