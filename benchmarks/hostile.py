@@ -2,7 +2,8 @@
 
 ``openapi`` sends requests drawn from both OpenAPI documents, right and wrong, and counts answers of
 500 and streams that break off. ``memory`` calls without a session and loads pages, and tells how
-much the process grew after the first hundred.
+much the process grew after the first hundred. ``texts`` sends hostile texts through the front ends of speech
+and counts what became of them, with the cost of a sentence beside that of the library in one process.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import time
 from collections import Counter
 from typing import Any
 
@@ -133,14 +135,61 @@ def memory(count: int, seed: int) -> int:
     return 0
 
 
+PIECES = (
+    "a", "P", "б", "猫", "あ", "1", ".", ",", "…", "?", "-", "/", "\u0301", "\u200d", "\u202e", "👩‍👩‍👧",
+    "[[", "]]", "<", ">", "&", " ", "\n", "\t", "word", "U.S.A.", "3.14", "http://x.y/z?q=1",
+)  # fmt: skip
+SENTENCE = "The quick brown fox jumps over the lazy dog, and then it rests."
+
+
+def hostile_text(rng: random.Random) -> str:
+    """Up to ten pieces, some of them repeated up to 200 times."""
+    repeats = (1,) * 12 + (2, 2, 40, 200)
+    return "".join(rng.choice(PIECES) * rng.choice(repeats) for _ in range(rng.randint(1, 10)))
+
+
+def texts(count: int, seed: int) -> int:
+    """Hostile texts through eSpeak NG and OpenJTalk; this process must come to the end."""
+    from piper.phonemize_espeak import EspeakPhonemizer
+
+    from engines.base import StudioError
+    from engines.tts.native import WORKER_PROCESS
+
+    rng, kinds = random.Random(seed), Counter[str]()
+    for number in range(count):
+        task = ("japanese", {}) if number % 10 == 0 else ("espeak", {"voice": "en-us"})
+        try:
+            WORKER_PROCESS.ask(task[0], hostile_text(rng), **task[1])
+            kinds[f"{task[0]}: spoken"] += 1
+        except StudioError as error:
+            kinds[f"{task[0]}: {'late' if 'took more' in str(error) else 'ended the worker'}"] += 1
+        except ValueError:
+            kinds[f"{task[0]}: refused by the library"] += 1
+    direct = EspeakPhonemizer()
+    costs = []
+    for name, speak in (
+        ("in the worker", lambda: WORKER_PROCESS.ask("espeak", SENTENCE, voice="en-us")),
+        ("in one process", lambda: direct.phonemize("en-us", SENTENCE)),
+    ):
+        start = time.perf_counter()
+        for _ in range(500):
+            speak()
+        costs.append((f"a sentence {name}", f"{(time.perf_counter() - start) * 2:.2f} ms"))
+    show("Texts", ("what", "number"), [*sorted(kinds.items()), *costs])
+    return 0
+
+
+RUNS = {"openapi": openapi, "memory": memory, "texts": texts}
+
+
 def main() -> int:
     """Run one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=("openapi", "memory"))
+    parser.add_argument("name", choices=tuple(RUNS))
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    return {"openapi": openapi, "memory": memory}[given.name](given.count, given.seed)
+    return RUNS[given.name](given.count, given.seed)
 
 
 if __name__ == "__main__":
