@@ -132,12 +132,15 @@ class Results:
         if not mine:  # whoever follows already will come to the new job
             yield [self._progress_html(asked), gr.skip()]
             return
+        left = True  # until the last job has ended, which ``_next`` sees under its lock
         try:
             yield [self._progress_html(asked), self.clips_html(asked, rater)]
             while job := self._next(asked):
                 yield from self._follow_one(asked, job, rater)
+            left = False
         finally:
-            asked.followed = False
+            if left:
+                asked.followed = False
 
     def _next(self, asked: Asked) -> JobRow | None:
         """The job to follow now; when there is none, nobody follows any more."""
