@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -49,6 +50,25 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise WeightsError(f"{path.name} should hold a JSON object.")
     return config
+
+
+Config = TypeVar("Config")
+
+
+def config_of(kind: type[Config], given: Mapping[str, Any], *, what: str) -> Config:
+    """A configuration dataclass from a mapping that may hold other entries too.
+
+    Raises ``WeightsError`` naming the entries without default that ``given`` lacks.
+    """
+    known = fields(kind)  # type: ignore[arg-type]
+    missing = [
+        field.name
+        for field in known
+        if field.name not in given and field.default is MISSING and field.default_factory is MISSING
+    ]
+    if missing:
+        raise WeightsError(f"The configuration of {what} lacks {', '.join(missing)}.")
+    return kind(**{field.name: given[field.name] for field in known if field.name in given})
 
 
 def strip_prefix(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

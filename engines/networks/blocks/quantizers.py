@@ -71,26 +71,68 @@ class FactorizedQuantizer(nn.Module):
         return self.get_submodule(self._names[1])(self.codebook(codes).transpose(1, 2))
 
 
-class ResidualQuantizer(nn.Module):
-    """Quantisers that each take what those before left over. Key ``quantizers``."""
+class EuclideanQuantizer(nn.Module):
+    """Plain nearest rows of a codebook that training moved by averages. Key ``_codebook``.
 
-    def __init__(self, quantizers: Sequence[nn.Module]) -> None:
+    Only ``embed`` (``size``, ``dim``) is used here; the other buffers are the averages' state.
+    """
+
+    def __init__(self, dim: int, size: int) -> None:
         super().__init__()
-        self.quantizers = nn.ModuleList(quantizers)
+        self._codebook = nn.Module()
+        self._codebook.register_buffer("inited", torch.ones(1))
+        self._codebook.register_buffer("cluster_size", torch.zeros(size))
+        self._codebook.register_buffer("embed", torch.randn(size, dim))
+        self._codebook.register_buffer("embed_avg", torch.zeros(size, dim))
 
-    def encode(self, z: Tensor, count: int | None = None) -> tuple[Tensor, Tensor]:
-        """Sum of the first ``count`` quantised parts of ``z`` (B, D, T), and codes (K, B, T)."""
+    @property
+    def rows(self) -> Tensor:
+        """The codebook (``size``, ``dim``)."""
+        return self._codebook.get_buffer("embed")
+
+    def encode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Quantised ``z`` (B, D, T) and its indices (B, T)."""
+        codes = nearest(z.transpose(1, 2), self.rows)
+        return self.decode(codes), codes
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Indices (B, T) to vectors (B, D, T)."""
+        return F.embedding(codes, self.rows).transpose(1, 2)
+
+
+class ResidualQuantizer(nn.Module):
+    """Quantisers that each take what those before left over. They stand under ``key``."""
+
+    def __init__(self, quantizers: Sequence[nn.Module], *, key: str = "quantizers") -> None:
+        super().__init__()
+        self._key = key
+        self.add_module(key, nn.ModuleList(quantizers))
+
+    @property
+    def stack(self) -> nn.ModuleList:
+        """The quantisers in their order."""
+        stack = self.get_submodule(self._key)
+        assert isinstance(stack, nn.ModuleList)
+        return stack
+
+    def encode(
+        self, z: Tensor, count: int | None = None, *, first: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Sum of the quantised parts of ``z`` (B, D, T), and codes (K, B, T).
+
+        Quantisers ``first`` to ``count`` - 1 are used; the one at ``first`` is given all of ``z``.
+        """
         rest, total, codes = z, torch.zeros_like(z), []
-        for quantizer in self.quantizers[:count]:
+        for quantizer in self.stack[first:count]:
             part, indices = quantizer.encode(rest)  # type: ignore[operator]
             rest, total = rest - part, total + part
             codes.append(indices)
         return total, torch.stack(codes)
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes (K, B, T), of the first K quantisers, to the sum of their vectors (B, D, T)."""
+    def decode(self, codes: Tensor, *, first: int = 0) -> Tensor:
+        """Codes (K, B, T), of K quantisers from ``first`` on, to the sum of their vectors (B, D, T)."""
         parts = [
             quantizer.decode(row)  # type: ignore[operator]
-            for quantizer, row in zip(self.quantizers, codes, strict=False)
+            for quantizer, row in zip(self.stack[first:], codes, strict=False)
         ]
         return torch.stack(parts).sum(0)
