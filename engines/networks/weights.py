@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -39,6 +40,30 @@ def read_weights(path: Path) -> dict[str, Any]:
             f"{path.name} can't be read as weights ({str(error).splitlines()[0]}). It may be cut short: "
             "download it again."
         ) from error
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    """The weight file with the most steps, as Amphion's trainers name them.
+
+    Either ``epoch-*_step-*_loss-*`` folders that hold ``model.safetensors`` or ``pytorch_model.bin``, or
+    ``*step-*.pt`` files.
+
+    Raises ``WeightsError`` when there is none.
+    """
+    checkpoints = [
+        (int(match.group(1)), path)
+        for path in sorted(folder.glob("*"))
+        if (match := re.search(r"step-(\d+)", path.name))
+    ]
+    for _, path in sorted(checkpoints, reverse=True):
+        inside = [path / name for name in ("model.safetensors", "pytorch_model.bin")]
+        for file in inside if path.is_dir() else [path]:
+            if file.is_file():
+                return file
+    raise WeightsError(
+        f"There is no checkpoint in {folder} (a folder like epoch-0010_step-0050000_loss-1.0 with "
+        "pytorch_model.bin or model.safetensors). Download the model again."
+    )
 
 
 def read_config(path: Path) -> dict[str, Any]:
