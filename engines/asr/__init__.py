@@ -1,0 +1,5 @@
+"""Transcription: Whisper through faster-whisper, subtitles, and the encoder's features.
+
+Arrays in, text or arrays out; no card, no job. Whisper's code and weights are MIT (OpenAI); so are
+faster-whisper and CTranslate2.
+"""
