@@ -96,6 +96,21 @@ def config_of(kind: type[Config], given: Mapping[str, Any], *, what: str) -> Con
     return kind(**{field.name: given[field.name] for field in known if field.name in given})
 
 
+def sizes_in(folder: Path, part: str, default: Config) -> Config:
+    """The sizes of ``part`` where ``folder`` has a ``config.json`` that says so, else ``default``.
+
+    For models published without a configuration: their sizes are ``default``, and a checkpoint of other
+    sizes brings ``{part: {...}}``.
+    """
+    path = folder / "config.json"
+    given = read_config(path).get(part) if path.is_file() else None
+    if given is None:
+        return default
+    if not isinstance(given, dict):
+        raise WeightsError(f"{path.name} should hold an object under {part!r}.")
+    return config_of(type(default), given, what=part)
+
+
 def strip_prefix(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     """The same tensors with ``prefix`` taken off the keys that begin with it."""
     return {key.removeprefix(prefix): tensor for key, tensor in state.items()}

@@ -32,8 +32,11 @@ class MelRecipe:
     centred: bool = False
     epsilon: float = 1e-9
 
-    def magnitude(self, wav: Tensor) -> Tensor:
-        """Linear magnitudes (B, n_fft/2+1, T) of samples (B, L) in [-1, 1]."""
+    def magnitude(self, wav: Tensor, window: Tensor | None = None) -> Tensor:
+        """Linear magnitudes (B, n_fft/2+1, T) of samples (B, L) in [-1, 1].
+
+        ``window`` (win,) is a periodic Hann unless a checkpoint brings its own.
+        """
         pad = self.n_fft // 2 if self.centred else (self.n_fft - self.hop) // 2
         win = self.win or self.n_fft
         padded = F.pad(wav[:, None], (pad, pad), mode="reflect")[:, 0]
@@ -42,7 +45,7 @@ class MelRecipe:
             self.n_fft,
             self.hop,
             win,
-            torch.hann_window(win, device=wav.device),
+            torch.hann_window(win, device=wav.device) if window is None else window,
             center=False,
             return_complex=True,
         )
