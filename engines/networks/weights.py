@@ -77,6 +77,14 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
+def section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """One block of an ``args.json``; ``WeightsError`` where it is missing."""
+    found = config.get(name)
+    if not isinstance(found, dict):
+        raise WeightsError(f"args.json has no section “{name}”. Download the model again.")
+    return found
+
+
 Config = TypeVar("Config")
 
 

@@ -98,7 +98,7 @@ class HifiganGenerator(nn.Module):
     def __init__(self, config: HifiganConfig, inputs: int) -> None:
         super().__init__()
         self.config = config
-        self.conv_pre = Conv1d(inputs, config.channels(0), 7, padding=3)
+        self.conv_pre: nn.Module = Conv1d(inputs, config.channels(0), 7, padding=3)
         self.ups = nn.ModuleList(
             self.upsampler(stage, kernel, rate)
             for stage, (kernel, rate) in enumerate(
@@ -112,7 +112,9 @@ class HifiganGenerator(nn.Module):
                 config.resblock_kernel_sizes, config.resblock_dilation_sizes, strict=True
             )
         )
-        self.conv_post = Conv1d(config.channels(len(config.upsample_rates)), 1, 7, padding=3)
+        self.conv_post: nn.Module = Conv1d(
+            config.channels(len(config.upsample_rates)), 1, 7, padding=3
+        )
 
     def upsampler(self, stage: int, kernel: int, rate: int) -> nn.Module:
         """The transposed convolution of ``stage``."""
