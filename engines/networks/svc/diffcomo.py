@@ -9,10 +9,11 @@ from typing import Any, Self, cast
 
 from torch import Tensor, nn
 
+from engines.networks.blocks.draws import Draw
 from engines.networks.svc.conditions import ConditionConfig, ConditionEncoder
 from engines.networks.svc.conformer import Conformer
 from engines.networks.svc.denoiser import Denoiser, DenoiserConfig
-from engines.networks.svc.edm import Draw, Edm, sample_student, sample_teacher
+from engines.networks.svc.edm import Edm, sample_student, sample_teacher
 from engines.networks.svc.features import SingingFeatures
 from engines.networks.svc.published import read_published
 from engines.networks.weights import load_exactly
@@ -102,11 +103,11 @@ class Como(nn.Module):
         return sample_teacher(edm, decoder.denoise_fn, mu, z, steps)
 
 
-class DiffComoSvc(nn.Sequential):
+class DiffComoSvc(nn.ModuleList):
     """``SingingFeatures`` to normalised mels. Keys ``0`` (conditions) and ``1`` (encoder, decoder)."""
 
     def __init__(self, conditions: ConditionConfig, como: Como) -> None:
-        super().__init__(ConditionEncoder(conditions), como)
+        super().__init__([ConditionEncoder(conditions), como])
 
     @classmethod
     def read(cls, model: Mapping[str, Any], *, student: bool | None = None) -> Self:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from engines.networks.blocks.draws import Draw
 from engines.networks.svc.denoiser import Denoiser
-
-Draw = Callable[[tuple[int, ...]], Tensor]
 
 
 @dataclass(frozen=True)

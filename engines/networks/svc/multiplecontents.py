@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 
+from engines.networks.blocks.draws import Draw
 from engines.networks.svc.conditions import ConditionConfig, ConditionEncoder
 from engines.networks.svc.denoiser import Denoiser, DenoiserConfig
 from engines.networks.svc.features import SingingFeatures
@@ -19,10 +20,8 @@ from engines.networks.weights import load_exactly
 N_MELS = 100
 DEFAULT_STEPS = 1000
 
-Draw = Callable[[tuple[int, ...]], Tensor]
 
-
-class MultipleContentsSvc(nn.Sequential):
+class MultipleContentsSvc(nn.ModuleList):
     """``SingingFeatures`` to normalised mels. Keys ``0`` (conditions) and ``1`` (denoiser)."""
 
     def __init__(
@@ -31,7 +30,7 @@ class MultipleContentsSvc(nn.Sequential):
         denoiser: DenoiserConfig,
         diffusion: Diffusion | None = None,
     ) -> None:
-        super().__init__(ConditionEncoder(conditions), Denoiser(denoiser))
+        super().__init__([ConditionEncoder(conditions), Denoiser(denoiser)])
         self.diffusion = diffusion or Diffusion()
 
     @classmethod

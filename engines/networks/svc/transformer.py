@@ -80,13 +80,13 @@ class PlainTransformer(nn.Module):
         return self.output_mlp(hidden).transpose(1, 2)
 
 
-class TransformerSvc(nn.Sequential):
+class TransformerSvc(nn.ModuleList):
     """``SingingFeatures`` to normalised mels. Keys ``0`` (conditions) and ``1`` (the regression)."""
 
     def __init__(
         self, conditions: ConditionConfig, regression: Conformer | PlainTransformer
     ) -> None:
-        super().__init__(ConditionEncoder(conditions), regression)
+        super().__init__([ConditionEncoder(conditions), regression])
 
     @classmethod
     def read(cls, model: Mapping[str, Any], *, length: int = LONGEST) -> Self:
