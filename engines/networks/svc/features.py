@@ -54,7 +54,7 @@ def interpolate_f0(f0: Tensor) -> tuple[Tensor, Tensor]:
     voiced = (~unvoiced).nonzero()[:, 0]
     if not len(voiced):
         return f0, unvoiced.double()
-    frames = torch.arange(len(f0))
+    frames = torch.arange(len(f0), device=f0.device)
     right = torch.searchsorted(voiced, frames).clamp(max=len(voiced) - 1)
     left = (torch.searchsorted(voiced, frames, right=True) - 1).clamp(min=0)
     start, end = voiced[left], voiced[right]
