@@ -6,6 +6,7 @@ import json
 import pickle
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 SHOWN = 5  # keys of one kind that an error names
 
@@ -40,6 +42,22 @@ def read_weights(path: Path) -> dict[str, Any]:
             f"{path.name} can't be read as weights ({str(error).splitlines()[0]}). It may be cut short: "
             "download it again."
         ) from error
+
+
+class _NoInitialisation(TorchFunctionMode):
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
+
+
+def uninitialised() -> AbstractContextManager[Any]:
+    """Modules built inside get no random weights, which takes seconds for large ones.
+
+    Only for weights that are all loaded right after.
+    """
+    return _NoInitialisation()
 
 
 def newest_checkpoint(folder: Path) -> Path:
@@ -117,6 +135,14 @@ def sizes_in(folder: Path, part: str, default: Config) -> Config:
     if not isinstance(given, dict):
         raise WeightsError(f"{path.name} should hold an object under {part!r}.")
     return config_of(type(default), given, what=part)
+
+
+def part(path: Path, key: str) -> dict[str, Any]:
+    """What a weight file holds under ``key``; ``WeightsError`` where that isn't there."""
+    found = read_weights(path).get(key)
+    if not isinstance(found, dict):
+        raise WeightsError(f"{path.name} holds no weights under “{key}”. Download the model again.")
+    return found
 
 
 def strip_prefix(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,10 +14,13 @@ from engines.networks.blocks.cache import KeyValueCache, causal_mask
 from engines.networks.valle.transformer import SinePosition, Transformer
 from engines.networks.weights import (
     WeightsError,
+    config_of,
     load_exactly,
     newest_checkpoint,
     read_config,
     read_weights,
+    section,
+    uninitialised,
 )
 
 
@@ -49,9 +52,7 @@ class ValleConfig:
         """
         if given.get("add_prenet") or not given.get("norm_first", True):
             raise WeightsError("VALL-E with a prenet or with norms after the sums isn't supported.")
-        return cls(
-            **{field.name: given[field.name] for field in fields(cls) if field.name in given}
-        )
+        return config_of(cls, given, what="VALL-E")
 
     @property
     def eos(self) -> int:
@@ -115,15 +116,10 @@ class Valle(nn.Module):
 
         Raises ``WeightsError`` naming the file or the keys that don't fit.
         """
-        args = read_config(folder / "args.json")
-        if not isinstance(args.get("model"), dict):
-            raise WeightsError(
-                "args.json has no section “model”, which the sizes of VALL-E are in."
-            )
-        config = ValleConfig.read(args["model"])
-        network = cls(config)
-        state = read_weights(newest_checkpoint(folder / "checkpoint"))
-        network.load_published(state)
+        config = ValleConfig.read(section(read_config(folder / "args.json"), "model"))
+        with uninitialised():
+            network = cls(config)
+        network.load_published(read_weights(newest_checkpoint(folder / "checkpoint")))
         return network.eval()
 
     def load_published(self, state: Mapping[str, Tensor]) -> None:
