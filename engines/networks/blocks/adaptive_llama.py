@@ -109,12 +109,8 @@ class AdaptiveLlama(nn.Module):
         """
         sinusoid = step_sinusoid(t, self.dim).to(self.norm.to_weight.weight)
         step = self.diff_step_mlp(sinusoid)
-        norms = [
-            norm
-            for layer in self.layers
-            for norm in (layer.input_layernorm, layer.post_attention_layernorm)
-        ]
-        return torch.stack([norm(step) for norm in [*norms, self.norm]], dim=1)
+        norms = [part for part in self.modules() if isinstance(part, StepScale)]  # in order of use
+        return torch.stack([norm(step) for norm in norms], dim=1)
 
     def forward(
         self,
