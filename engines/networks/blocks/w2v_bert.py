@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor, nn
 from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertModel
 
@@ -49,7 +48,7 @@ class W2vBert(nn.Module):
     def filter_bank(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Mels in pairs (1, T, 160) of samples (L,), and which of them are real (1, T)."""
         given = self.extractor(
-            samples.cpu().numpy().astype(np.float32),
+            samples.float().cpu().numpy(),
             sampling_rate=SAMPLE_RATE,
             return_tensors="pt",
         )
