@@ -66,19 +66,27 @@ class Fixture:
         """State dict of one of the fixture's models."""
         prefix = f"{WEIGHTS}{model}."
         found = {k.removeprefix(prefix): t for k, t in self.tensors.items() if k.startswith(prefix)}
-        for key, shape in self.about.get("empty_keys", {}).items():
-            if key.startswith(f"{model}."):
-                found[key.removeprefix(f"{model}.")] = torch.empty(shape)
+        for key, shape in self.about.get("empty_keys", {}).get(model, {}).items():
+            found[key] = torch.empty(shape)
         return found
 
-    def load(self, module: nn.Module, model: str, *, ignore: tuple[str, ...] = ()) -> Any:
+    def load(
+        self,
+        module: nn.Module,
+        model: str,
+        *,
+        ignore: tuple[str, ...] = (),
+        constants: tuple[str, ...] = (),
+    ) -> Any:
         """``module`` in evaluation mode with the weights of ``model``; keys must fit exactly.
 
-        Keys that the fixture leaves out on purpose (``omitted_keys``) keep the module's own values.
+        Keys that the fixture leaves out on purpose (``omitted_keys``) and those that begin with one of
+        ``constants`` keep the module's own values.
         """
         omitted = self.about.get("omitted_keys", {})
         prefix = f"{WEIGHTS}{model}."
         optional = [key.removeprefix(prefix).removeprefix(f"{model}.") for key in omitted]
+        optional += constants
         load_exactly(module, self.weights(model), what=model, ignore=ignore, optional=optional)
         return module.eval()
 

@@ -12,13 +12,17 @@ import torch
 from engines.networks.blocks.mel import mel_filters
 from engines.networks.ns3_facodec.codec import Facodec, convert
 from engines.networks.ns3_facodec.decoder import (
-    DecoderConfig,
     FacodecDecoder,
+    FacodecDecoderConfig,
     FacodecDecoderV2,
     FacodecRedecoder,
 )
-from engines.networks.ns3_facodec.encoder import EncoderConfig, FacodecEncoder, FacodecEncoderV2
-from engines.networks.ns3_facodec.transformer import Transformer, TransformerSizes
+from engines.networks.ns3_facodec.encoder import (
+    FacodecEncoder,
+    FacodecEncoderConfig,
+    FacodecEncoderV2,
+)
+from engines.networks.ns3_facodec.transformer import FacodecTransformer, FacodecTransformerSizes
 from engines.networks.weights import WeightsError
 
 ENCODER = {"ngf": 2, "up_ratios": [2, 4, 5, 5], "out_channels": 16}
@@ -42,9 +46,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = {"encoder": ENCODER, "decoder": DECODER, "redecoder": DECODER, "transformer": SIZES}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     encoder, decoder, sizes = (
-        EncoderConfig(**ENCODER),
-        DecoderConfig(**DECODER),
-        TransformerSizes(**SIZES),
+        FacodecEncoderConfig(**ENCODER),
+        FacodecDecoderConfig(**DECODER),
+        FacodecTransformerSizes(**SIZES),
     )
     for module in (
         FacodecEncoder(encoder),
@@ -80,8 +84,8 @@ def test_a_sound_gives_the_same_in_a_batch_and_alone(folder, version):
 
 
 def test_as_published_the_row_of_a_batch_is_taken_for_a_position():
-    sizes = TransformerSizes(**SIZES)
-    ours, theirs = Transformer(sizes), Transformer(sizes, as_published=True)
+    sizes = FacodecTransformerSizes(**SIZES)
+    ours, theirs = FacodecTransformer(sizes), FacodecTransformer(sizes, as_published=True)
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(1, 5, 16).expand(2, -1, -1)
     torch.testing.assert_close(ours(x)[0], theirs(x)[0])
@@ -115,7 +119,7 @@ def test_heads_of_training_are_left_out_and_other_keys_are_not(folder, tmp_path)
 
 
 def test_silence_has_the_root_of_1e_9_in_every_bin():
-    mel = FacodecEncoderV2(EncoderConfig(**ENCODER)).prosody(torch.zeros(1, 1, 800))
+    mel = FacodecEncoderV2(FacodecEncoderConfig(**ENCODER)).prosody(torch.zeros(1, 1, 800))
     filters = mel_filters(16000, 1024, 80, 0.0, 8000)[:20]
     wanted = (filters.sum(1) * 1e-9**0.5).clamp(min=1e-5).log()
     assert mel.shape == (1, 20, 4)
@@ -123,6 +127,6 @@ def test_silence_has_the_root_of_1e_9_in_every_bin():
 
 
 def test_a_codebook_size_is_a_power_of_two_and_groups_have_their_layers():
-    config = replace(DecoderConfig(**DECODER), vq_num_q_c=4, codebook_size_content=6)
+    config = replace(FacodecDecoderConfig(**DECODER), vq_num_q_c=4, codebook_size_content=6)
     assert config.groups == [(1, 16), (4, 64), (3, 16)]
     assert [len(part) for part in config.split(torch.zeros(8, 1, 2))] == [1, 4, 3]

@@ -72,11 +72,24 @@ def mel_filters(
     top = sample_rate / 2 if fmax is None else fmax
     low, high = _to_slaney(torch.tensor([fmin, top], dtype=torch.float64)).tolist()
     edges = _from_slaney(torch.linspace(low, high, n_mels + 2, dtype=torch.float64))
+    triangles = _triangles(edges, sample_rate, n_fft)
+    return (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).float()
+
+
+@lru_cache(maxsize=32)
+def htk_filters(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> Tensor:
+    """HTK-scale triangles of height 1 (n_mels, n_fft/2+1), as torchaudio makes them by default."""
+    low, high = (2595 * math.log10(1 + hz / 700) for hz in (fmin, fmax))
+    edges = 700 * (10 ** (torch.linspace(low, high, n_mels + 2, dtype=torch.float64) / 2595) - 1)
+    return _triangles(edges, sample_rate, n_fft).float()
+
+
+def _triangles(edges: Tensor, sample_rate: int, n_fft: int) -> Tensor:
+    """Triangles (n_mels, n_fft/2+1) of height 1 between ``edges`` (n_mels + 2) in Hz."""
     bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
-    triangles = torch.minimum(rising, falling).clamp(min=0)
-    return (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).float()
+    return torch.minimum(rising, falling).clamp(min=0)
 
 
 LINEAR_HZ, LINEAR_MEL, STEP = 1000.0, 15.0, math.log(6.4) / 27

@@ -16,12 +16,12 @@ from engines.networks.blocks.dac import decoder_stack
 from engines.networks.blocks.quantizers import ResidualQuantizer, nearest_by_direction
 from engines.networks.ns3_facodec.encoder import PROSODY_BINS, layers
 from engines.networks.ns3_facodec.heads import HEADS, PHONES, SPEAKERS, Predictor, adversary
-from engines.networks.ns3_facodec.transformer import Transformer, TransformerSizes
+from engines.networks.ns3_facodec.transformer import FacodecTransformer, FacodecTransformerSizes
 from engines.networks.weights import load_exactly, read_weights, sizes_in
 
 
 @dataclass(frozen=True)
-class DecoderConfig:
+class FacodecDecoderConfig:
     """Sizes under the published names; ``codebook_size_*`` are logarithms to base 2 of the sizes.
 
     ``use_gr_*`` say which adversaries of training the weights hold.
@@ -92,7 +92,7 @@ class Quantized:
 class TimbreDecoder(nn.Module):
     """Turns an embedding and a speaker into samples. Keys ``timbre_linear, model``."""
 
-    def __init__(self, config: DecoderConfig) -> None:
+    def __init__(self, config: FacodecDecoderConfig) -> None:
         super().__init__()
         self.config = config
         self.timbre_linear = nn.Linear(config.in_channels, 2 * config.in_channels)
@@ -113,21 +113,21 @@ class TimbreDecoder(nn.Module):
 class FacodecDecoder(TimbreDecoder):
     """Version 1: quantisers, speaker and decoder. With ``heads`` the predictors of training too.
 
-    ``as_published`` gives row b of a batch position b (see ``Transformer``).
+    ``as_published`` gives row b of a batch position b (see ``FacodecTransformer``).
     """
 
     FILE = "ns3_facodec_decoder.bin"
 
     def __init__(
         self,
-        config: DecoderConfig,
-        sizes: TransformerSizes | None = None,
+        config: FacodecDecoderConfig,
+        sizes: FacodecTransformerSizes | None = None,
         *,
         heads: bool = False,
         as_published: bool = False,
     ) -> None:
         super().__init__(config)
-        self.sizes = sizes or TransformerSizes()
+        self.sizes = sizes or FacodecTransformerSizes()
         self.quantizer = nn.ModuleList(
             ResidualQuantizer(
                 [LinearQuantizer(config.vq_dim, size, config.codebook_dim) for _ in range(count)],
@@ -135,11 +135,11 @@ class FacodecDecoder(TimbreDecoder):
             )
             for count, size in config.groups
         )
-        self.timbre_encoder = Transformer(self.sizes, as_published=as_published)
+        self.timbre_encoder = FacodecTransformer(self.sizes, as_published=as_published)
         if heads:
             self._add_heads(config)
 
-    def _add_heads(self, config: DecoderConfig) -> None:
+    def _add_heads(self, config: FacodecDecoderConfig) -> None:
         channels = config.in_channels
         self.f0_predictor = Predictor(channels, 1, 1)
         self.phone_predictor = Predictor(channels, PHONES)
@@ -156,8 +156,8 @@ class FacodecDecoder(TimbreDecoder):
 
         Raises ``WeightsError`` naming the file or keys that don't fit.
         """
-        sizes = sizes_in(folder, "transformer", TransformerSizes())
-        decoder = cls(sizes_in(folder, "decoder", DecoderConfig()), sizes)
+        sizes = sizes_in(folder, "transformer", FacodecTransformerSizes())
+        decoder = cls(sizes_in(folder, "decoder", FacodecDecoderConfig()), sizes)
         load_exactly(decoder, read_weights(folder / cls.FILE), what=cls.FILE, ignore=HEADS)
         return decoder.eval()
 
@@ -199,15 +199,15 @@ class FacodecDecoderV2(FacodecDecoder):
 
     def __init__(
         self,
-        config: DecoderConfig,
-        sizes: TransformerSizes | None = None,
+        config: FacodecDecoderConfig,
+        sizes: FacodecTransformerSizes | None = None,
         *,
         heads: bool = False,
         as_published: bool = False,
     ) -> None:
         super().__init__(config, sizes, heads=heads, as_published=as_published)
         self.melspec_linear = nn.Linear(PROSODY_BINS, self.sizes.encoder_hidden)
-        self.melspec_encoder = Transformer(self.sizes, as_published=as_published)
+        self.melspec_encoder = FacodecTransformer(self.sizes, as_published=as_published)
 
     def prosody_input(self, z: Tensor, mel: Tensor | None) -> Tensor:
         """The mel after its transformer, (B, C, T)."""
@@ -223,8 +223,8 @@ class FacodecRedecoder(TimbreDecoder):
 
     def __init__(
         self,
-        config: DecoderConfig,
-        sizes: TransformerSizes | None = None,
+        config: FacodecDecoderConfig,
+        sizes: FacodecTransformerSizes | None = None,
         *,
         as_published: bool = False,
     ) -> None:
@@ -233,15 +233,15 @@ class FacodecRedecoder(TimbreDecoder):
         for name, (count, size) in zip(names, config.groups, strict=True):
             tables = (nn.Embedding(size, config.vq_dim) for _ in range(count))
             self.add_module(name, nn.ModuleList(tables))
-        self.timbre_cond_prosody_enc = Transformer(
-            sizes or TransformerSizes(), conditional=True, as_published=as_published
+        self.timbre_cond_prosody_enc = FacodecTransformer(
+            sizes or FacodecTransformerSizes(), conditional=True, as_published=as_published
         )
 
     @classmethod
     def from_published(cls, folder: Path) -> Self:
         """The redecoder of its file in ``folder``; ``WeightsError`` names what doesn't fit."""
-        sizes = sizes_in(folder, "transformer", TransformerSizes())
-        default = DecoderConfig(upsample_initial_channel=1280)
+        sizes = sizes_in(folder, "transformer", FacodecTransformerSizes())
+        default = FacodecDecoderConfig(upsample_initial_channel=1280)
         redecoder = cls(sizes_in(folder, "redecoder", default), sizes)
         load_exactly(redecoder, read_weights(folder / cls.FILE), what=cls.FILE)
         return redecoder.eval()

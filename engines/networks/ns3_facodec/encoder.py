@@ -28,7 +28,7 @@ def layers() -> ZeroPadded:
 
 
 @dataclass(frozen=True)
-class EncoderConfig:
+class FacodecEncoderConfig:
     """Sizes under the published names; the published weights have these."""
 
     ngf: int = 32
@@ -46,7 +46,7 @@ class FacodecEncoder(nn.Module):
 
     FILE = "ns3_facodec_encoder.bin"
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: FacodecEncoderConfig) -> None:
         super().__init__()
         self.config = config
         self.block = encoder_stack(
@@ -56,7 +56,7 @@ class FacodecEncoder(nn.Module):
     @classmethod
     def from_published(cls, folder: Path) -> Self:
         """The encoder of its file in ``folder``; ``WeightsError`` names what doesn't fit."""
-        encoder = cls(sizes_in(folder, "encoder", EncoderConfig()))
+        encoder = cls(sizes_in(folder, "encoder", FacodecEncoderConfig()))
         load_exactly(encoder, read_weights(folder / cls.FILE), what=cls.FILE)
         return encoder.eval()
 
@@ -93,7 +93,7 @@ class FacodecEncoderV2(FacodecEncoder):
 
     FILE = "ns3_facodec_encoder_v2.bin"
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: FacodecEncoderConfig) -> None:
         super().__init__(config)
         self.mel_transform = MelTransform()
 

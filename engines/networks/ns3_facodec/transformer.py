@@ -13,7 +13,7 @@ POSITIONS = 5000
 
 
 @dataclass(frozen=True)
-class TransformerSizes:
+class FacodecTransformerSizes:
     """Sizes under the published names; the published weights have these."""
 
     encoder_layer: int = 4
@@ -56,10 +56,10 @@ class PositionTable(nn.Module):
         )
 
 
-class FeedForward(nn.Module):
+class FacodecFeedForward(nn.Module):
     """A convolution over time, ReLU, and a linear layer: (B, T, C) to (B, T, C)."""
 
-    def __init__(self, sizes: TransformerSizes) -> None:
+    def __init__(self, sizes: FacodecTransformerSizes) -> None:
         super().__init__()
         kernel = sizes.conv_kernel_size
         self.ffn_1 = nn.Conv1d(
@@ -71,15 +71,17 @@ class FeedForward(nn.Module):
         return self.ffn_2(self.ffn_1(x.transpose(1, 2)).transpose(1, 2).relu())
 
 
-class EncoderLayer(nn.Module):
+class FacodecLayer(nn.Module):
     """Attention over the whole sequence and a feed-forward part, each behind its norm."""
 
-    def __init__(self, sizes: TransformerSizes, norm: type[StyleNorm] | type[PlainNorm]) -> None:
+    def __init__(
+        self, sizes: FacodecTransformerSizes, norm: type[StyleNorm] | type[PlainNorm]
+    ) -> None:
         super().__init__()
         dim = sizes.encoder_hidden
         self.ln_1, self.ln_2 = norm(dim), norm(dim)
         self.self_attn = nn.MultiheadAttention(dim, sizes.encoder_head, batch_first=True)
-        self.ffn = FeedForward(sizes)
+        self.ffn = FacodecFeedForward(sizes)
 
     def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
         y = self.ln_1(x, condition)
@@ -87,7 +89,7 @@ class EncoderLayer(nn.Module):
         return x + self.ffn(self.ln_2(x, condition))
 
 
-class Transformer(nn.Module):
+class FacodecTransformer(nn.Module):
     """(B, T, C) to (B, T, C); with ``conditional``, norms follow the time mean of a condition (B, T, C).
 
     The original reads its table of positions by the index of the *batch*: all frames of row b are given
@@ -97,7 +99,7 @@ class Transformer(nn.Module):
 
     def __init__(
         self,
-        sizes: TransformerSizes,
+        sizes: FacodecTransformerSizes,
         *,
         conditional: bool = False,
         as_published: bool = False,
@@ -106,7 +108,7 @@ class Transformer(nn.Module):
         self.as_published = as_published
         norm: type[StyleNorm] | type[PlainNorm] = StyleNorm if conditional else PlainNorm
         self.position_emb = PositionTable(sizes.encoder_hidden)
-        self.layers = nn.ModuleList(EncoderLayer(sizes, norm) for _ in range(sizes.encoder_layer))
+        self.layers = nn.ModuleList(FacodecLayer(sizes, norm) for _ in range(sizes.encoder_layer))
         self.last_ln = norm(sizes.encoder_hidden)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:

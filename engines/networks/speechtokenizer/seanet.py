@@ -44,7 +44,7 @@ class SpeechTokenizerConfig:
         return Snake(channels) if self.activation == "Snake" else nn.ELU()
 
 
-class ResidualBlock(nn.Module):
+class SeanetBlock(nn.Module):
     """Two convolutions over half of the channels, beside one of kernel 1: (B, C, T) to (B, C, T)."""
 
     def __init__(self, config: SpeechTokenizerConfig, channels: int, dilation: int) -> None:
@@ -65,7 +65,7 @@ class ResidualBlock(nn.Module):
 def residual_blocks(config: SpeechTokenizerConfig, channels: int) -> list[nn.Module]:
     """The residual blocks of one rate, with growing dilation."""
     return [
-        ResidualBlock(config, channels, config.dilation_base**place)
+        SeanetBlock(config, channels, config.dilation_base**place)
         for place in range(config.n_residual_layers)
     ]
 

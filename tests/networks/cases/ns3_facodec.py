@@ -7,23 +7,27 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from engines.networks.ns3_facodec.decoder import (
-    DecoderConfig,
     FacodecDecoder,
+    FacodecDecoderConfig,
     FacodecDecoderV2,
     FacodecRedecoder,
 )
-from engines.networks.ns3_facodec.encoder import EncoderConfig, FacodecEncoder, FacodecEncoderV2
-from engines.networks.ns3_facodec.transformer import TransformerSizes
+from engines.networks.ns3_facodec.encoder import (
+    FacodecEncoder,
+    FacodecEncoderConfig,
+    FacodecEncoderV2,
+)
+from engines.networks.ns3_facodec.transformer import FacodecTransformerSizes
 from engines.networks.weights import config_of
 from tests.networks.parity import Fixture
 
 
-def build(name: str, config: dict, sizes: TransformerSizes | None = None) -> nn.Module:
+def build(name: str, config: dict, sizes: FacodecTransformerSizes | None = None) -> nn.Module:
     """One of the five modules with all that its file holds."""
     if name.startswith("encoder"):
         kind = FacodecEncoderV2 if name == "encoder_v2" else FacodecEncoder
-        return kind(config_of(EncoderConfig, config, what=name))
-    sized = config_of(DecoderConfig, config, what=name)
+        return kind(config_of(FacodecEncoderConfig, config, what=name))
+    sized = config_of(FacodecDecoderConfig, config, what=name)
     if name == "redecoder":
         return FacodecRedecoder(sized, sizes, as_published=True)
     kind = FacodecDecoderV2 if name == "decoder_v2" else FacodecDecoder
@@ -32,7 +36,7 @@ def build(name: str, config: dict, sizes: TransformerSizes | None = None) -> nn.
 
 def compute(fixture: Fixture) -> Iterator[tuple[str, Tensor]]:
     """A reconstruction in a batch, and conversions both ways."""
-    sizes = TransformerSizes(**fixture.configs["transformer_tiny"])
+    sizes = FacodecTransformerSizes(**fixture.configs["transformer_tiny"])
     names = ("encoder", "decoder", "redecoder", "encoder_v2", "decoder_v2")
     encoder, decoder, redecoder, encoder_v2, decoder_v2 = (
         fixture.load(build(name, fixture.configs[name], sizes), name) for name in names
