@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -18,6 +18,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 SHOWN = 5  # keys of one kind that an error names
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class WeightsError(ValueError):
@@ -157,12 +159,14 @@ def load_exactly(
     what: str,
     ignore: Iterable[str] = (),
     optional: Iterable[str] = (),
+    assign: bool = False,
 ) -> None:
     """Copy ``state`` into ``module``; every key and shape must fit.
 
     Keys that begin with one of ``ignore`` are left out of ``state`` (heads used in training only).
     Keys that begin with one of ``optional`` may be missing and keep the module's own values (constant
-    buffers). ``what`` names the weights in the error.
+    buffers). ``what`` names the weights in the error. ``assign`` puts the tensors themselves into the
+    module in place of a copy.
 
     Raises ``WeightsError`` listing missing, unexpected and misshapen keys.
     """
@@ -187,4 +191,22 @@ def load_exactly(
     ]
     if problems:
         raise WeightsError(f"The weights of {what} don't fit its network. {'; '.join(problems)}.")
-    module.load_state_dict(given, strict=False)
+    module.load_state_dict(given, strict=False, assign=assign)
+
+
+def build_exactly(
+    make: Callable[[], Network],
+    state: Mapping[str, torch.Tensor],
+    *,
+    what: str,
+    ignore: Iterable[str] = (),
+) -> Network:
+    """The module that ``make`` builds, in evaluation mode, holding the tensors of ``state`` themselves.
+
+    It is built without memory, so that weights are never there twice and no time goes into values that
+    are overwritten. Raises ``WeightsError`` as ``load_exactly``.
+    """
+    with torch.device("meta"):
+        module = make()
+    load_exactly(module, state, what=what, ignore=ignore, assign=True)
+    return module.eval()

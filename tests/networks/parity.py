@@ -66,8 +66,9 @@ class Fixture:
         """State dict of one of the fixture's models."""
         prefix = f"{WEIGHTS}{model}."
         found = {k.removeprefix(prefix): t for k, t in self.tensors.items() if k.startswith(prefix)}
-        for key, shape in self.about.get("empty_keys", {}).get(model, {}).items():
-            found[key] = torch.empty(shape)
+        for key, shape in self.about.get("empty_keys", {}).items():
+            if key.startswith(f"{model}."):
+                found[key.removeprefix(f"{model}.")] = torch.empty(shape)
         return found
 
     def load(
