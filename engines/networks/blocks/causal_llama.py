@@ -1,0 +1,205 @@
+"""Llama as a language model over tokens (Touvron et al. 2023), and drawing from it with a static cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engines.networks.blocks.cache import KeyValueCache, causal_mask
+from engines.networks.blocks.llama import AttentionProjections, GatedMlp, RmsNorm, Rotary
+from engines.networks.blocks.sampling import (
+    Progress,
+    draw,
+    keep_top_k,
+    keep_top_p,
+    penalize_repeated,
+)
+
+
+class CausalLayer(nn.Module):
+    """Attention to what came before and MLP, each behind its norm, each added to its input."""
+
+    def __init__(self, dim: int, inner: int, heads: int) -> None:
+        super().__init__()
+        self.self_attn = AttentionProjections(dim, heads)
+        self.mlp = GatedMlp(dim, inner)
+        self.input_layernorm = RmsNorm(dim)
+        self.post_attention_layernorm = RmsNorm(dim)
+
+    def forward(
+        self,
+        x: Tensor,
+        rotary: Rotary,
+        mask: Tensor | None,
+        cache: KeyValueCache | None,
+        place: int,
+    ) -> Tensor:
+        query, key, value = self.self_attn.queries_keys_values(self.input_layernorm(x), rotary)
+        if cache is not None:
+            key, value = cache.extend(place, key, value)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        x = x + self.self_attn.merge(attended)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class LlamaStack(nn.Module):
+    """Tokens (B, T) to hidden states (B, T, C). Keys ``embed_tokens, layers, norm``."""
+
+    def __init__(self, vocabulary: int, dim: int, inner: int, layers: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.head_dim = heads, dim // heads
+        self.embed_tokens = nn.Embedding(vocabulary, dim)
+        self.layers = nn.ModuleList(CausalLayer(dim, inner, heads) for _ in range(layers))
+        self.norm = RmsNorm(dim)
+
+    def cache(self, batch: int, capacity: int) -> KeyValueCache:
+        """An empty cache for this stack."""
+        return KeyValueCache(
+            layers=len(self.layers),
+            batch=batch,
+            heads=self.heads,
+            capacity=capacity,
+            head_dim=self.head_dim,
+            like=self.embed_tokens.weight,
+        )
+
+    def forward(
+        self, ids: Tensor, *, mask: Tensor | None = None, cache: KeyValueCache | None = None
+    ) -> Tensor:
+        """``mask`` (B, T) is true where a token may be attended to (rows padded for training).
+
+        With a ``cache`` the tokens follow those it holds.
+        """
+        x, length = self.embed_tokens(ids), ids.shape[1]
+        start = 0 if cache is None else cache.length
+        positions = torch.arange(start, start + length, device=ids.device)
+        rotary = Rotary.at(positions, self.head_dim, x.dtype)
+        allowed = None
+        if length > 1:
+            allowed = causal_mask(start + length, ids.device)[start:]
+            if mask is not None:
+                allowed = allowed & mask.bool()[:, None, None]
+        for place, layer in enumerate(self.layers):
+            x = layer(x, rotary, allowed, cache, place)
+        if cache is not None:
+            cache.advance(length)
+        return self.norm(x)
+
+
+class CausalLlama(nn.Module):
+    """A stack and its head. Keys ``model, lm_head``."""
+
+    def __init__(self, vocabulary: int, dim: int, inner: int, layers: int, heads: int) -> None:
+        super().__init__()
+        self.model = LlamaStack(vocabulary, dim, inner, layers, heads)
+        self.lm_head = nn.Linear(dim, vocabulary, bias=False)
+
+    def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Tokens (B, T) to logits (B, T, V) of the token behind each."""
+        return self.lm_head(self.model(ids, mask=mask))
+
+    def next_logits(self, ids: Tensor, cache: KeyValueCache) -> Tensor:
+        """Logits (B, V) of what follows ``ids`` (B, T), which follow those in the cache."""
+        return self.lm_head(self.model(ids, cache=cache)[:, -1])
+
+
+@dataclass(frozen=True)
+class TokenSampling:
+    """How tokens are drawn, in the order of ``transformers``; the defaults are Vevo's.
+
+    ``max_length`` counts what is given too. ``temperature`` 0 takes the likeliest.
+    """
+
+    max_length: int = 2000
+    min_new_tokens: int = 50
+    temperature: float = 0.8
+    top_k: int = 50
+    top_p: float = 0.9
+    repetition_penalty: float = 1.0
+
+    def probabilities(self, logits: Tensor, seen: Tensor) -> Tensor:
+        """Probabilities (B, V) of logits (B, V) behind the tokens ``seen`` (B, T)."""
+        logits = penalize_repeated(logits.float(), seen, self.repetition_penalty)
+        if self.temperature == 0:
+            return F.one_hot(logits.argmax(-1), logits.shape[-1]).float()
+        kept = keep_top_k(logits / self.temperature, self.top_k)
+        return keep_top_p(kept, self.top_p).softmax(-1)
+
+
+class TokenStep(NamedTuple):
+    """One step of all rows: probabilities (B, V), drawn tokens and ends (B,)."""
+
+    probabilities: Tensor
+    drawn: Tensor
+    ended: Tensor
+
+
+@torch.inference_mode()
+def token_steps(
+    network: CausalLlama,
+    given: Tensor,
+    how: TokenSampling,
+    end: int,
+    generators: Sequence[torch.Generator],
+    *,
+    allowed: Tensor | None = None,
+) -> Iterator[TokenStep]:
+    """Draws what follows ``given`` (1, L), in as many variations as there are ``generators``.
+
+    A row ends where ``end`` is drawn, and draws nothing but ``end`` from there on; all end at
+    ``max_length``. Only tokens where ``allowed`` (V,) is true are drawn, and ``end``.
+    """
+    rows = len(generators)
+    room = how.max_length - given.shape[1]
+    cache = network.model.cache(1, how.max_length)
+    logits = network.next_logits(given, cache).expand(rows, -1)
+    if rows > 1:
+        cache = cache.rows(rows)
+    seen = given.expand(rows, -1)
+    ended = torch.zeros(rows, dtype=torch.bool, device=given.device)
+    for count in range(room):
+        barred = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
+        if allowed is not None:
+            barred = ~allowed.to(logits.device)
+        barred[end] = count < how.min_new_tokens
+        probabilities = how.probabilities(logits.masked_fill(barred, -torch.inf), seen)
+        drawn = draw(probabilities, generators).masked_fill(ended, end)
+        ended = ended | (drawn == end)
+        yield TokenStep(probabilities, drawn, ended)
+        if bool(ended.all()) or count == room - 1:
+            return
+        seen = torch.cat([seen, drawn[:, None]], dim=1)
+        logits = network.next_logits(drawn[:, None], cache)
+
+
+def generate_tokens(
+    network: CausalLlama,
+    given: Tensor,
+    how: TokenSampling,
+    end: int,
+    generators: Sequence[torch.Generator],
+    *,
+    allowed: Tensor | None = None,
+    progress: Progress | None = None,
+) -> list[Tensor]:
+    """New tokens (T,) of each variation, without ``end``; arguments as of ``token_steps``.
+
+    ``progress`` is told each step of at most how many, and may raise to cancel.
+    """
+    steps: list[TokenStep] = []
+    for step in token_steps(network, given, how, end, generators, allowed=allowed):
+        steps.append(step)
+        if progress is not None:
+            progress(len(steps), how.max_length - given.shape[1])
+    if not steps:
+        raise ValueError(
+            f"No room for new tokens: {given.shape[1]} are given and {how.max_length} is the most."
+        )
+    drawn = torch.stack([step.drawn for step in steps], dim=1)
+    lengths = (~torch.stack([step.ended for step in steps])).sum(0).tolist()
+    return [row[:length] for row, length in zip(drawn, lengths, strict=True)]
