@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from engines.networks.audioldm.network import AudioLdm, UnetConfig
+from engines.networks.audioldm.network import AudioLdm, AudioLdmUnetConfig
 from engines.networks.audioldm.pipeline import FOLDERS, AudioLdmModel
 from engines.networks.blocks.autoencoder import Autoencoder, AutoencoderConfig
 from engines.networks.blocks.diffusion import NoiseSchedule
 from engines.networks.vocoders.hifigan import HifiganConfig, HifiganGenerator
 from engines.networks.weights import WeightsError
 
-UNET = UnetConfig(
+UNET = AudioLdmUnetConfig(
     in_channels=4,
     out_channels=4,
     model_channels=32,

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.networks.blocks.unet import (
     Prepared,
     SpatialTransformer,
+    Upsample2d,
     prepare,
     timestep_embedding,
 )
@@ -20,7 +20,7 @@ GROUPS = 32
 
 
 @dataclass(frozen=True)
-class UnetConfig:
+class AudioLdmUnetConfig:
     """Sizes under the published names.
 
     ``attention_resolutions`` are the reductions of size at which there are transformers.
@@ -37,7 +37,7 @@ class UnetConfig:
     transformer_depth: int = 1
 
 
-class ResidualBlock(nn.Module):
+class TimedResidualBlock(nn.Module):
     """Two convolutions behind group norms, the time (B or 1, D) between them, and the input."""
 
     def __init__(self, inputs: int, outputs: int, time: int) -> None:
@@ -59,7 +59,7 @@ class ResidualBlock(nn.Module):
         return self.skip_connection(x) + self.out_layers(y)
 
 
-class Downsample(nn.Module):
+class StridedDownsample(nn.Module):
     """Half the size by a convolution of stride 2."""
 
     def __init__(self, channels: int) -> None:
@@ -70,23 +70,12 @@ class Downsample(nn.Module):
         return self.op(x)
 
 
-class Upsample(nn.Module):
-    """Twice the size by repetition, then a convolution."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
-
-
-class Block(nn.ModuleList):
+class UnetBlock(nn.ModuleList):
     """Layers one after the other, each given of time and context what it takes."""
 
     def forward(self, x: Tensor, time: Tensor, prepared: Prepared) -> Tensor:
         for layer in self:
-            if isinstance(layer, ResidualBlock):
+            if isinstance(layer, TimedResidualBlock):
                 x = layer(x, time)
             elif isinstance(layer, SpatialTransformer):
                 x = layer(x, prepared)
@@ -95,10 +84,10 @@ class Block(nn.ModuleList):
         return x
 
 
-class Unet(nn.Module):
+class AudioLdmUnet(nn.Module):
     """A noisy latent (B, C, H, W) at time steps (B or 1,) to its noise (B, C, H, W)."""
 
-    def __init__(self, config: UnetConfig) -> None:
+    def __init__(self, config: AudioLdmUnetConfig) -> None:
         super().__init__()
         self.config = config
         width = config.model_channels
@@ -106,7 +95,7 @@ class Unet(nn.Module):
         self.time_embed = nn.Sequential(nn.Linear(width, time), nn.SiLU(), nn.Linear(time, time))
         levels = list(enumerate(config.channel_mult))
         self.input_blocks = nn.ModuleList(
-            [Block([nn.Conv2d(config.in_channels, width, 3, padding=1)])]
+            [UnetBlock([nn.Conv2d(config.in_channels, width, 3, padding=1)])]
         )
         skips, channels = [width], width
         for level, factor in levels:
@@ -115,13 +104,13 @@ class Unet(nn.Module):
                 channels = factor * width
                 skips.append(channels)
             if level + 1 < len(levels):
-                self.input_blocks.append(Block([Downsample(channels)]))
+                self.input_blocks.append(UnetBlock([StridedDownsample(channels)]))
                 skips.append(channels)
-        self.middle_block = Block(
+        self.middle_block = UnetBlock(
             [
-                ResidualBlock(channels, channels, time),
+                TimedResidualBlock(channels, channels, time),
                 self._transformer(channels),
-                ResidualBlock(channels, channels, time),
+                TimedResidualBlock(channels, channels, time),
             ]
         )
         self.output_blocks = nn.ModuleList()
@@ -130,7 +119,7 @@ class Unet(nn.Module):
                 block = self._block(channels + skips.pop(), factor * width, level)
                 channels = factor * width
                 if level and place == config.num_res_blocks:
-                    block.append(Upsample(channels))
+                    block.append(Upsample2d(channels))
                 self.output_blocks.append(block)
         self.out = nn.Sequential(
             nn.GroupNorm(GROUPS, channels),
@@ -138,8 +127,8 @@ class Unet(nn.Module):
             nn.Conv2d(channels, config.out_channels, 3, padding=1),
         )
 
-    def _block(self, inputs: int, outputs: int, level: int) -> Block:
-        block = Block([ResidualBlock(inputs, outputs, 4 * self.config.model_channels)])
+    def _block(self, inputs: int, outputs: int, level: int) -> UnetBlock:
+        block = UnetBlock([TimedResidualBlock(inputs, outputs, 4 * self.config.model_channels)])
         if 2**level in self.config.attention_resolutions:
             block.append(self._transformer(outputs))
         return block
@@ -171,9 +160,9 @@ class Unet(nn.Module):
 class AudioLdm(nn.Module):
     """The U-Net under the key ``unet`` of the published file, with guidance."""
 
-    def __init__(self, config: UnetConfig) -> None:
+    def __init__(self, config: AudioLdmUnetConfig) -> None:
         super().__init__()
-        self.unet = Unet(config)
+        self.unet = AudioLdmUnet(config)
 
     def forward(self, x: Tensor, steps: Tensor, context: Tensor) -> Tensor:
         """Noise of latents (B, C, H, W) at time steps (B,) with the context (B, L, D) of each."""

@@ -10,7 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from engines.networks.audioldm.network import AudioLdm, UnetConfig
+from engines.networks.audioldm.network import AudioLdm, AudioLdmUnetConfig
 from engines.networks.blocks.autoencoder import Autoencoder, AutoencoderConfig
 from engines.networks.blocks.diffusion import NoiseSchedule, normal, plms
 from engines.networks.blocks.sampling import Progress
@@ -27,7 +27,7 @@ from engines.networks.weights import (
 )
 
 # the published files come without their sizes; these are the recipe's
-UNET = UnetConfig(
+UNET = AudioLdmUnetConfig(
     in_channels=4,
     out_channels=4,
     model_channels=256,

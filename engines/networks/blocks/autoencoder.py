@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.networks.blocks.unet import ResidualBlock2d
+from engines.networks.blocks.unet import ResidualBlock2d, Upsample2d
 
 GROUPS, EPS = 32, 1e-6
 LOGVAR_RANGE = (-30.0, 20.0)
@@ -74,7 +74,7 @@ class ImageAttention(nn.Module):
         return x + self.proj_out(attended.transpose(1, 2).reshape(x.shape))
 
 
-class Middle(nn.Module):
+class AutoencoderMiddle(nn.Module):
     """Two blocks, with attention between them or not. Keys ``block_1, attn_1, block_2``."""
 
     def __init__(self, channels: int, *, attention: bool) -> None:
@@ -90,7 +90,7 @@ class Middle(nn.Module):
         return self.block_2(x)
 
 
-class Downsample(nn.Module):
+class PaddedDownsample(nn.Module):
     """Half the size: a zero at the right and at the bottom, then a convolution of stride 2."""
 
     def __init__(self, channels: int) -> None:
@@ -101,18 +101,7 @@ class Downsample(nn.Module):
         return self.conv(F.pad(x, (0, 1, 0, 1)))
 
 
-class Upsample(nn.Module):
-    """Twice the size by repetition, then a convolution."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
-
-
-class Level(nn.Module):
+class AutoencoderLevel(nn.Module):
     """Blocks of one size, then ``downsample`` or ``upsample`` if there is another."""
 
     def __init__(self, inputs: int, outputs: int, blocks: int, **resize: nn.Module) -> None:
@@ -132,7 +121,7 @@ class Level(nn.Module):
         return x
 
 
-class Encoder(nn.Module):
+class AutoencoderEncoder(nn.Module):
     """(B, ``in_channels``, H, W) to (B, 2 * ``z_channels``, H / r, W / r)."""
 
     def __init__(self, config: AutoencoderConfig) -> None:
@@ -140,15 +129,15 @@ class Encoder(nn.Module):
         widths = config.widths
         self.conv_in = nn.Conv2d(config.in_channels, config.ch, 3, padding=1)
         self.down = nn.ModuleList(
-            Level(
+            AutoencoderLevel(
                 widths[level - 1] if level else config.ch,
                 width,
                 config.num_res_blocks,
-                **({"downsample": Downsample(width)} if level + 1 < len(widths) else {}),
+                **({"downsample": PaddedDownsample(width)} if level + 1 < len(widths) else {}),
             )
             for level, width in enumerate(widths)
         )
-        self.mid = Middle(widths[-1], attention=config.attention)
+        self.mid = AutoencoderMiddle(widths[-1], attention=config.attention)
         self.norm_out = nn.GroupNorm(GROUPS, widths[-1], eps=EPS)
         self.conv_out = nn.Conv2d(widths[-1], 2 * config.z_channels, 3, padding=1)
 
@@ -159,20 +148,20 @@ class Encoder(nn.Module):
         return self.conv_out(F.silu(self.norm_out(self.mid(x))))
 
 
-class Decoder(nn.Module):
+class AutoencoderDecoder(nn.Module):
     """(B, ``z_channels``, H, W) to (B, ``out_ch``, r H, r W); level 0 is the largest, and the last."""
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         widths = config.widths
         self.conv_in = nn.Conv2d(config.z_channels, widths[-1], 3, padding=1)
-        self.mid = Middle(widths[-1], attention=config.attention)
+        self.mid = AutoencoderMiddle(widths[-1], attention=config.attention)
         self.up = nn.ModuleList(
-            Level(
+            AutoencoderLevel(
                 widths[min(level + 1, len(widths) - 1)],
                 width,
                 config.num_res_blocks + 1,
-                **({"upsample": Upsample(width)} if level else {}),
+                **({"upsample": Upsample2d(width)} if level else {}),
             )
             for level, width in enumerate(widths)
         )
@@ -193,7 +182,8 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.config = config
         embed = config.embed_dim or config.z_channels
-        self.encoder, self.decoder = Encoder(config), Decoder(config)
+        self.encoder = AutoencoderEncoder(config)
+        self.decoder = AutoencoderDecoder(config)
         self.quant_conv = nn.Conv2d(2 * config.z_channels, 2 * embed, 1)
         self.post_quant_conv = nn.Conv2d(embed, config.z_channels, 1)
 

@@ -126,6 +126,44 @@ class ConvTranspose1d(WeightNorm):
         )
 
 
+def without_weight_norm(module: nn.Module) -> None:
+    """Put ordinary convolutions in the place of the normalised ones inside ``module``.
+
+    For checkpoints whose norms were removed before they were saved: keys ``weight, bias``.
+    """
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, Conv1d | ConvTranspose1d):
+                setattr(parent, name, _ordinary(child))
+
+
+def _ordinary(conv: Conv1d | ConvTranspose1d) -> nn.Conv1d | nn.ConvTranspose1d:
+    """The same convolution with one weight."""
+    first, second, kernel = conv.weight_v.shape
+    bias = conv.bias is not None
+    plain: nn.Conv1d | nn.ConvTranspose1d
+    if isinstance(conv, ConvTranspose1d):
+        plain = nn.ConvTranspose1d(
+            first, second, kernel, conv.stride, conv.padding, conv.output_padding, bias=bias
+        )
+    else:
+        plain = nn.Conv1d(
+            second * conv.groups,
+            first,
+            kernel,
+            conv.stride,
+            conv.padding,
+            conv.dilation,
+            conv.groups,
+            bias,
+        )
+    with torch.no_grad():
+        plain.weight.copy_(conv.weight)
+        if plain.bias is not None:
+            plain.bias.copy_(conv.bias)
+    return plain
+
+
 class Linear(WeightNorm):
     """A weight-normed linear layer over the last dimension."""
 

@@ -54,7 +54,19 @@ class ResidualBlock2d(nn.Module):
         return y + (x if self.shortcut is None else self.get_submodule(self.shortcut)(x))
 
 
-class Attention(nn.Module):
+class Upsample2d(nn.Module):
+    """Twice the size by repetition, or another ``size`` (H, W), then a convolution. Key ``conv``."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        scale = 2 if size is None else None
+        return self.conv(F.interpolate(x, size, scale_factor=scale, mode="nearest"))
+
+
+class ContextAttention(nn.Module):
     """Multi-head attention of tokens (B, N, C) to a context (B, M, ``context_dim``).
 
     What doesn't depend on the tokens is made by ``prepare``, once for all steps of a sampling.
@@ -85,7 +97,7 @@ class Attention(nn.Module):
         return self.to_out(attended.transpose(1, 2).flatten(2))
 
 
-Prepared = Mapping[Attention, tuple[Tensor, ...]]
+Prepared = Mapping[ContextAttention, tuple[Tensor, ...]]
 
 
 class GatedGelu(nn.Module):
@@ -100,7 +112,7 @@ class GatedGelu(nn.Module):
         return value * F.gelu(gate)
 
 
-class FeedForward(nn.Module):
+class GatedFeedForward(nn.Module):
     """A gated layer of four times the width. Keys ``net.0.proj, net.2``."""
 
     def __init__(self, dim: int) -> None:
@@ -111,14 +123,14 @@ class FeedForward(nn.Module):
         return self.net(x)
 
 
-class TransformerBlock(nn.Module):
+class ContextBlock(nn.Module):
     """Self-attention, attention to the context and a feed-forward layer over (B, N, C)."""
 
     def __init__(self, dim: int, context_dim: int, heads: int) -> None:
         super().__init__()
-        self.attn1 = Attention(dim, dim, heads)
-        self.attn2 = Attention(dim, context_dim, heads)
-        self.ff = FeedForward(dim)
+        self.attn1 = ContextAttention(dim, dim, heads)
+        self.attn2 = ContextAttention(dim, context_dim, heads)
+        self.ff = GatedFeedForward(dim)
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(dim) for _ in range(3))
 
     def forward(self, x: Tensor, prepared: Prepared) -> Tensor:
@@ -151,7 +163,7 @@ class SpatialTransformer(nn.Module):
             for _ in range(2)
         )
         self.transformer_blocks = nn.ModuleList(
-            TransformerBlock(channels, context_dim, heads) for _ in range(depth)
+            ContextBlock(channels, context_dim, heads) for _ in range(depth)
         )
 
     def forward(self, x: Tensor, prepared: Prepared) -> Tensor:
@@ -173,5 +185,5 @@ def prepare(network: nn.Module, context: Tensor, copies: int = 1) -> Prepared:
             part.repeat_interleave(copies, 0) for part in block.attn2.prepare(context)
         )
         for block in network.modules()
-        if isinstance(block, TransformerBlock)
+        if isinstance(block, ContextBlock)
     }

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from engines.networks.audioldm.network import AudioLdm, UnetConfig
+from engines.networks.audioldm.network import AudioLdm, AudioLdmUnetConfig
 from engines.networks.audioldm.pipeline import AudioLdmModel
 from engines.networks.blocks.autoencoder import Autoencoder, AutoencoderConfig
 from engines.networks.blocks.diffusion import NoiseSchedule, plms_timesteps
@@ -17,7 +17,9 @@ from tests.networks.parity import Fixture, recorded
 
 def compute(fixture: Fixture) -> Iterator[tuple[str, Tensor]]:
     sizes = fixture.configs
-    diffusion = fixture.load(AudioLdm(config_of(UnetConfig, sizes["unet"], what="unet")), "unet")
+    diffusion = fixture.load(
+        AudioLdm(config_of(AudioLdmUnetConfig, sizes["unet"], what="unet")), "unet"
+    )
     vae = fixture.load(
         Autoencoder(config_of(AutoencoderConfig, sizes["autoencoderkl"], what="vae")), "vae"
     )
@@ -44,7 +46,7 @@ def compute(fixture: Fixture) -> Iterator[tuple[str, Tensor]]:
 
 def published(manifest: dict) -> Iterator[tuple[str, nn.Module]]:
     sizes = manifest["config"]
-    yield "unet", AudioLdm(config_of(UnetConfig, sizes["audioldm"], what="unet"))
+    yield "unet", AudioLdm(config_of(AudioLdmUnetConfig, sizes["audioldm"], what="unet"))
     yield (
         "autoencoderkl",
         Autoencoder(config_of(AutoencoderConfig, sizes["autoencoderkl"], what="vae")),
