@@ -93,13 +93,14 @@ def whole(folders: tuple[Path, Path]) -> MaskGct:
     return MaskGct.from_published(*folders)
 
 
-def speak(model: MaskGct, seed: int, **more) -> Tensor:
-    sound = torch.randn(24000, generator=torch.Generator().manual_seed(1)) * 0.1
+SOUND = torch.randn(24000, generator=torch.Generator().manual_seed(1)) * 0.1
+
+
+def speak(model: MaskGct, seed: int, length: int = 33, **more) -> Tensor:
     return model.speak(
-        sound[:16000],
-        sound,
-        [5, 6, 7],
-        [8, 9],
+        model.prompt(SOUND[:16000], SOUND),
+        [5, 6, 7, 8, 9],
+        length,
         generator=torch.Generator().manual_seed(seed),
         settings=Unmasking(steps=3),
         acoustic=AcousticSettings(steps=(25, 2, 1)),
@@ -177,7 +178,7 @@ def test_a_prompt_may_be_empty():
         assert last(steps).shape == (1, 7, 3)
 
 
-def test_a_seed_gives_the_same_sound_and_its_length_follows_the_prompt(whole: MaskGct):
+def test_a_seed_gives_the_same_sound_of_the_length_asked_for(whole: MaskGct):
     steps: list[tuple[int, int]] = []
     first = speak(whole, 7, progress=lambda done, total: steps.append((done, total)))
     assert torch.equal(first, speak(whole, 7))
@@ -185,14 +186,13 @@ def test_a_seed_gives_the_same_sound_and_its_length_follows_the_prompt(whole: Ma
     total = 3 + 25 + 2 + 1
     assert steps[0] == (1, total)
     assert steps[-1] == (total, total)
-    semantic = whole.tokens.tokens(torch.zeros(16000)).shape[1] + target_length(16000, 3, 2)
-    frames = semantic - whole.acoustic.codes(torch.zeros(24000)).shape[1]
+    prompt = whole.prompt(SOUND[:16000], SOUND)
+    frames = prompt.tokens.shape[1] + 33 - prompt.codes.shape[1]
     assert first.shape == (1, frames * 480)
 
 
-def test_a_given_duration_is_kept(whole: MaskGct):
-    longer = speak(whole, 7, duration_s=1.0).shape[1] - speak(whole, 7, duration_s=0.5).shape[1]
-    assert longer == 12000
+def test_length_goes_by_the_pace_of_the_prompt():
+    assert target_length(16000 * 3, 10, 25) == int(3 * 2.5 * 50)
 
 
 def test_what_a_step_raises_ends_the_generation(whole: MaskGct):

@@ -168,6 +168,18 @@ class AcousticStage:
         return self.decoder.decode(codes)[:, 0]
 
 
+FIRST_STAGE = Unmasking()
+SECOND_STAGE = AcousticSettings()
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A reference as the networks see it: semantic tokens (1, P) and acoustic codes (1, A, K)."""
+
+    tokens: Tensor
+    codes: Tensor
+
+
 def target_length(prompt_samples: int, prompt_phones: int, phones: int) -> int:
     """Tokens of a target of so many phones, at the pace of a prompt at 16 kHz."""
     return int(prompt_samples * phones / prompt_phones / SAMPLE_RATE * TOKENS_PER_SECOND)
@@ -192,38 +204,26 @@ class MaskGct:
         )
 
     @torch.inference_mode()
+    def prompt(self, samples_16k: Tensor, samples_24k: Tensor) -> Prompt:
+        """What is kept of a reference: the same sound (samples,) at two rates."""
+        return Prompt(self.tokens.tokens(samples_16k), self.acoustic.codes(samples_24k))
+
+    @torch.inference_mode()
     def speak(
         self,
-        prompt_16k: Tensor,
-        prompt_24k: Tensor,
-        prompt_phones: Sequence[int],
+        prompt: Prompt,
         phones: Sequence[int],
+        length: int,
         *,
         generator: torch.Generator,
-        duration_s: float | None = None,
-        settings: Unmasking | None = None,
-        acoustic: AcousticSettings | None = None,
+        settings: Unmasking = FIRST_STAGE,
+        acoustic: AcousticSettings = SECOND_STAGE,
         progress: Progress = unheard,
     ) -> Tensor:
-        """Samples (1, L) at 24 kHz of ``phones``; prompts are the same sound (samples,) at two rates.
-
-        ``duration_s`` None follows the pace of the prompt.
-        """
-        drawing, sounding = settings or Unmasking(), acoustic or AcousticSettings()
-        draw, total = uniform(generator), drawing.steps + sounding.total
-        prompt = self.tokens.tokens(prompt_16k)
-        if duration_s is None:
-            length = target_length(len(prompt_16k), len(prompt_phones), len(phones))
-        else:
-            length = int(duration_s * TOKENS_PER_SECOND)
-        spoken = torch.tensor([[*prompt_phones, *phones]], device=prompt.device)
-        steps = self.semantic.sample(prompt, length, drawing, draw, phones=spoken)
+        """Samples (1, L) at 24 kHz: ``length`` tokens of ``phones``, the prompt's and then the text's."""
+        draw, total = uniform(generator), settings.steps + acoustic.total
+        spoken = torch.tensor([list(phones)], device=prompt.tokens.device)
+        steps = self.semantic.sample(prompt.tokens, length, settings, draw, phones=spoken)
         target = last_of(steps, progress, 0, total)
-        return self.acoustic.speak(
-            torch.cat([prompt, target], dim=1),
-            self.acoustic.codes(prompt_24k),
-            sounding,
-            draw,
-            progress,
-            drawing.steps,
-        )
+        semantic = torch.cat([prompt.tokens, target], dim=1)
+        return self.acoustic.speak(semantic, prompt.codes, acoustic, draw, progress, settings.steps)
