@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self, cast
 
-import torch
 from torch import Tensor, nn
 
+from engines.networks.blocks.positions import sinusoid_table
 from engines.networks.blocks.ssim import ssim_loss
 from engines.networks.svc.conditions import ConditionConfig, ConditionEncoder
 from engines.networks.svc.conformer import Conformer
@@ -28,10 +27,7 @@ class SinusoidPositions(nn.Module):
 
     def __init__(self, channels: int, length: int, dropout: float) -> None:
         super().__init__()
-        rates = (torch.arange(0, channels, 2) * (-math.log(10000.0) / channels)).exp()
-        angles = torch.arange(length)[:, None] * rates
-        table = torch.stack([angles.sin(), angles.cos()], 2).flatten(1)
-        self.register_buffer("pe", table[None])
+        self.register_buffer("pe", sinusoid_table(length, channels)[None])
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
