@@ -16,7 +16,7 @@ from engines.networks.svc.features import align_content, denormalise_mel, interp
 from engines.networks.svc.multiplecontents import MultipleContentsSvc, sample
 from engines.networks.svc.schedulers import SAMPLERS, Diffusion, SamplerKind
 from engines.networks.svc.transformer import PlainTransformer, TransformerSvc
-from engines.networks.svc.vits import VitsSvc, VitsSvcConfig
+from engines.networks.svc.vits import DEFAULT_NOISE_SCALE, VitsSvc, VitsSvcConfig
 from engines.networks.vocoders.hifigan import HifiganConfig, HifiganGenerator
 from engines.networks.vocoders.nsf_hifigan import NsfHifiganConfig, NsfHifiganGenerator
 from engines.networks.weights import load_exactly
@@ -88,7 +88,7 @@ def clip_features(fixture: Fixture) -> Iterator[tuple[str, Tensor]]:
 def regression(fixture: Fixture, condition: Tensor) -> Iterator[tuple[str, Tensor]]:
     both = torch.cat([condition, condition.flip(2)])
     mask = torch.ones(len(both), 1, both.shape[2])
-    end = int(number_in(fixture, "conformer.out", r"second item masked from frame (\d+)"))
+    end = int(number_in(fixture, "conformer.out", r"second item masked from frame (\d+)", 15))
     mask[1, :, end:] = 0
     conformer = fixture.load(Conformer.read(fixture.configs["conformer"]), "conformer")
     yield "conformer.out", conformer(both, mask).transpose(1, 2)
@@ -104,11 +104,11 @@ def como(fixture: Fixture, condition: Tensor) -> Iterator[tuple[str, Tensor]]:
     model = fixture.load(Como.read(given, fixture.configs["comosvc_diffusion"]), "como")
     mu = model.encoder(condition, torch.ones(len(condition), 1, condition.shape[2]))
     yield "como.out.encoder", mu.transpose(1, 2)
-    steps = int(number_in(fixture, "como.out.decoder", r"(\d+) steps"))
+    steps = int(number_in(fixture, "como.out.decoder", r"(\d+) steps", 5))
     *_, mel = model.sample(mu, fixture["como.z"], steps, Draws([]))
     yield "como.out.decoder", mel.transpose(1, 2)
     edm, denoiser = model.config.edm, model.decoder.denoise_fn
-    sigma = number_in(fixture, "como.unit.out", r"sigma ([\d.]+\d)")
+    sigma = number_in(fixture, "como.unit.out", r"sigma ([\d.]+\d)", 1.7)
     contexts, x = denoiser.contexts(mu), fixture["como.unit.in"]
     yield "como.unit.out", edm.denoise(denoiser, x, torch.full((len(x),), sigma), contexts)
     *_, mel = sample_student(edm, denoiser, mu, fixture["como.student.z"], 1, Draws([]))
@@ -122,7 +122,7 @@ def vits(fixture: Fixture) -> Iterator[tuple[str, Tensor]]:
     network = VitsSvc(sizes, ConditionConfig.read(given["condition_encoder"]), generator)
     load_exactly(network, fixture.weights("vitssvc"), what="vitssvc", optional=["enc_q"])
     features, noise = features_of(fixture, "cond.in"), fixture["vitssvc.noise"]
-    scale = number_in(fixture, "vitssvc.out.audio", r"noise_scale ([\d.]+\d)")
+    scale = number_in(fixture, "vitssvc.out.audio", r"noise_scale ([\d.]+\d)", DEFAULT_NOISE_SCALE)
     mask = torch.ones(len(noise), 1, noise.shape[2])
     yield "vitssvc.out.audio", network.eval().dec(network.latents(features, mask, noise, scale))
 

@@ -25,7 +25,7 @@ def compute(fixture: Fixture) -> Iterator[tuple[str, Tensor]]:
     yield "out.pitch_pred_log", prior.log_f0
     yield "out.pitch_token", prior.pitch_tokens
     yield "out.prior_out", prior.condition
-    x, time = fixture["unit.xt"], number_in(fixture, "unit.x0", r"t=([\d.]+\d)")
+    x, time = fixture["unit.xt"], number_in(fixture, "unit.x0", r"t=([\d.]+\d)", 0.4)
     times = torch.full((len(x),), time)
     yield "unit.x0", network.diffusion.diff_estimator(x, times, prior.condition, voice)
     run = fixture.configs["run"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import torch
@@ -10,8 +9,7 @@ from torch import Tensor, nn
 
 from engines.networks.noro.network import Noro
 from tests.networks.parity import Fixture
-
-UNIT_TIME = 0.4  # of unit.x0, unless its description says another
+from tests.networks.svc import number_in
 
 
 def compute(fixture: Fixture) -> Iterator[tuple[str, Tensor]]:
@@ -24,8 +22,8 @@ def compute(fixture: Fixture) -> Iterator[tuple[str, Tensor]]:
     condition = network.condition(fixture["in.content"], fixture["in.pitch"])
     yield "out.condition", condition
     x = fixture["unit.xt"].transpose(1, 2)
-    said = re.search(r"t=([\d.]+\d)", fixture.about["tensors"]["unit.x0"]["meaning"])
-    times = torch.full((len(x),), float(said[1]) if said else UNIT_TIME)
+    time = number_in(fixture, "unit.x0", r"t=([\d.]+\d)", 0.4)
+    times = torch.full((len(x),), time)
     predicted = network.diffusion.diff_estimator(x, times, condition, voice)
     yield "unit.x0", predicted.transpose(1, 2)
     run, z = fixture.configs["run"], fixture["z"].transpose(1, 2)
