@@ -37,19 +37,75 @@ def espeak(voice: str, text: str, clusters: list[list[str]] | None = None) -> li
     return found
 
 
+@cache
+def _separating() -> Any:
+    """``espeak_TextToPhonemes`` of the library that ``piper`` brings, which can separate phones."""
+    import ctypes
+
+    from piper import espeakbridge
+
+    _espeak()  # initialises the library
+    function = ctypes.CDLL(espeakbridge.__file__).espeak_TextToPhonemes
+    function.restype = ctypes.c_char_p
+    function.argtypes = [ctypes.POINTER(ctypes.c_char_p), ctypes.c_int, ctypes.c_int]
+    return function
+
+
+UTF8, IPA = 1, 2
+UNDERSCORE = ord("_") << 8
+
+
+def phones(text: str, voice: str) -> list[list[str]]:
+    """Each line of ``text`` in IPA and in eSpeak's own letters, with ``_`` between the phones of a word."""
+    from piper import espeakbridge
+
+    _espeak().phonemize(voice, "")
+    espeakbridge.set_voice(voice)
+    return [[_separated(line, IPA), _separated(line, 0)] for line in text.split("\n")]
+
+
+def _separated(line: str, mode: int) -> str:
+    import ctypes
+
+    left, clauses = ctypes.c_char_p(line.encode("utf-8", "replace")), []
+    while left.value:
+        before = len(left.value)
+        said = _separating()(ctypes.byref(left), UTF8, UNDERSCORE | mode)
+        clauses.append((said or b"").decode("utf-8", "replace"))
+        if left.value and len(left.value) >= before:
+            break
+    return " ".join(clauses)
+
+
+def japanese_words(text: str) -> list[list[str]]:
+    """Words of Japanese text, line by line, each with its pronunciation in katakana."""
+    import pyopenjtalk
+
+    words = (word for line in text.split("\n") for word in pyopenjtalk.run_frontend(line))
+    return [[word["string"], word["pron"]] for word in words]
+
+
 def japanese(text: str) -> str:
     """Phonemes of Japanese text."""
     return _openjtalk()(text)
 
 
-TASKS: dict[str, Callable[..., Any]] = {"espeak": espeak, "japanese": japanese}
+TASKS: dict[str, Callable[..., Any]] = {
+    "espeak": espeak,
+    "phones": phones,
+    "japanese": japanese,
+    "japanese_words": japanese_words,
+}
+
+
+FAULTS = (RuntimeError, ValueError, LookupError, TypeError, OSError, AttributeError, ImportError)
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """What a request gives: ``value``, or ``error`` with what the library said."""
     try:
         return {"value": TASKS[request.pop("task")](**request)}
-    except (RuntimeError, ValueError, LookupError, TypeError) as error:
+    except FAULTS as error:
         return {"error": f"{error}"}
 
 
