@@ -4,24 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
-import torch
 from torch import Tensor, nn
 
+from engines.networks.blocks.convolutions import fold_weight_norm
 from engines.networks.blocks.couplings import CouplingFlow, PosteriorEncoder
+from engines.networks.blocks.draws import Draw
+from engines.networks.blocks.lengths import length_mask, random_starts, segments
 from engines.networks.blocks.relative_transformer import RelativeTransformer
 from engines.networks.svc.conditions import ConditionConfig, ConditionEncoder
 from engines.networks.svc.features import SingingFeatures
+from engines.networks.svc.published import read_published
+from engines.networks.vocoders.apnet import ApnetGenerator
+from engines.networks.vocoders.build import build_generator
+from engines.networks.vocoders.nsf_hifigan import NsfHifiganGenerator
+from engines.networks.weights import load_exactly, section, strip_prefix
 
 FLOW_KERNEL = 5
 DEFAULT_NOISE_SCALE = 0.667
 SPECTRUM_BINS = 513
+SEGMENT_FRAMES = 32
 
 
 @dataclass(frozen=True)
 class VitsSvcConfig:
-    """Sizes of VitsSVC. ``speaker`` counts the channels of a singer's vector."""
+    """Sizes of VitsSVC. ``speaker`` counts the channels of a singer's vector.
+
+    ``bins`` are those of the linear spectrum; training decodes ``segment_frames`` of each clip.
+    """
 
     hidden: int
     inner: int
@@ -33,10 +45,18 @@ class VitsSvcConfig:
     speaker: int
     singers: int
     dropout: float = 0.1
+    bins: int = SPECTRUM_BINS
+    segment_frames: int = SEGMENT_FRAMES
 
     @classmethod
-    def read(cls, given: Mapping[str, Any]) -> VitsSvcConfig:
-        """From the ``vits`` part of an ``args.json``."""
+    def read(
+        cls, given: Mapping[str, Any], preprocess: Mapping[str, Any] | None = None
+    ) -> VitsSvcConfig:
+        """From the ``vits`` part of an ``args.json``, and its ``preprocess`` block."""
+        others = {}
+        if preprocess is not None:
+            others["bins"] = preprocess["n_fft"] // 2 + 1
+            others["segment_frames"] = preprocess["segment_size"] // preprocess["hop_size"]
         return cls(
             hidden=given["hidden_channels"],
             inner=given["filter_channels"],
@@ -48,7 +68,27 @@ class VitsSvcConfig:
             speaker=given["gin_channels"],
             singers=given["n_speakers"],
             dropout=given["p_dropout"],
+            **others,
         )
+
+
+@dataclass(frozen=True)
+class Training:
+    """Result of ``VitsSvc.forward``, for the losses; S frames in a segment.
+
+    ``audio`` (B, 1, S * hop) from the frames at ``starts`` (B,); ``mask`` (B, 1, T); latents, means and
+    log deviations of posterior (q) and prior (p), (B, C, T).
+    """
+
+    audio: Tensor
+    starts: Tensor
+    mask: Tensor
+    z: Tensor
+    z_p: Tensor
+    mean_p: Tensor
+    log_deviation_p: Tensor
+    mean_q: Tensor
+    log_deviation_q: Tensor
 
 
 class ContentPrior(nn.Module):
@@ -85,15 +125,52 @@ class VitsSvc(nn.Module):
         self, config: VitsSvcConfig, conditions: ConditionConfig, generator: nn.Module
     ) -> None:
         super().__init__()
+        self.config = config
         hidden, speaker = config.hidden, config.speaker
         self.condition_encoder = ConditionEncoder(conditions)
         self.emb_g = nn.Embedding(config.singers, speaker)
         self.enc_p = ContentPrior(config, conditions.pitch_bins)
-        self.enc_q = PosteriorEncoder(SPECTRUM_BINS, config.latents, hidden, speaker=speaker)
+        self.enc_q = PosteriorEncoder(config.bins, config.latents, hidden, speaker=speaker)
         self.flow = CouplingFlow(
             config.latents, hidden, FLOW_KERNEL, config.flow_layers, speaker=speaker
         )
         self.dec = generator
+
+    @classmethod
+    def read(
+        cls,
+        model: Mapping[str, Any],
+        preprocess: Mapping[str, Any],
+        *,
+        as_published: bool = False,
+    ) -> Self:
+        """A network of the blocks ``model`` and ``preprocess`` of an ``args.json``.
+
+        ``as_published`` repeats the fault of NSF-HiFiGAN, which weights of the original trainer need.
+        """
+        kind = model["generator"]
+        config = VitsSvcConfig.read(section(model, "vits"), preprocess)
+        pitch = {name: preprocess[name] for name in ("f0_min", "f0_max") if name in preprocess}
+        conditions = ConditionConfig.read({**pitch, **section(model, "condition_encoder")})
+        generator = build_generator(
+            kind,
+            section(section(model, "generator_config"), kind),
+            preprocess,
+            config.latents,
+            as_published=as_published,
+        )
+        return cls(config, conditions, generator)
+
+    @classmethod
+    def from_published(cls, folder: Path, *, as_published: bool = False) -> Self:
+        """The network of a trained folder, ready to use; ``WeightsError`` says what doesn't fit."""
+        args, state = read_published(folder)
+        network = cls.read(
+            section(args, "model"), section(args, "preprocess"), as_published=as_published
+        )
+        load_exactly(network, strip_prefix(state, "module."), what=folder.name)
+        fold_weight_norm(network)
+        return network.eval()
 
     def latents(
         self,
@@ -104,6 +181,68 @@ class VitsSvc(nn.Module):
     ) -> Tensor:
         """What the generator takes; ``mask`` (B, 1, T), ``noise`` (B, ``latents``, T) normal."""
         mean, log_deviation = self.enc_p(self.condition_encoder(features), mask)
-        z = (mean + noise * torch.exp(log_deviation) * noise_scale) * mask
-        speaker = self.emb_g(features.singer)[:, :, None]
-        return self.flow.inverse(z, mask, speaker) * mask
+        z = (mean + noise * log_deviation.exp() * noise_scale) * mask
+        return self.flow.inverse(z, mask, self.singer(features)) * mask
+
+    def convert(
+        self,
+        features: SingingFeatures,
+        mask: Tensor,
+        draw: Draw,
+        draw_uniform: Draw,
+        noise_scale: float = DEFAULT_NOISE_SCALE,
+    ) -> Tensor:
+        """Samples (B, 1, T * hop) of the singer; ``mask`` (B, 1, T).
+
+        ``draw`` gives normal numbers for the latents and then for the source, ``draw_uniform`` numbers in
+        [0, 1) for the source's phases; only NSF-HiFiGAN has a source.
+        """
+        shape = (len(features.f0), self.config.latents, features.f0.shape[1])
+        noise = draw(shape).to(mask)
+        z = self.latents(features, mask, noise, noise_scale)
+        return self.decode(z, features.f0, draw, draw_uniform)
+
+    def singer(self, features: SingingFeatures) -> Tensor:
+        """The singer's vector (B, ``speaker``, 1)."""
+        return self.emb_g(features.singer)[:, :, None]
+
+    def decode(self, z: Tensor, f0: Tensor, draw: Draw, draw_uniform: Draw) -> Tensor:
+        """Samples (B, 1, T * hop) of latents (B, ``latents``, T) and F0 (B, T) in Hz."""
+        if isinstance(self.dec, NsfHifiganGenerator):
+            return self.dec(z, f0, *self.dec.draw(f0, draw, draw_uniform))
+        if isinstance(self.dec, ApnetGenerator):
+            return self.dec(z).audio
+        return self.dec(z)
+
+    def forward(
+        self,
+        features: SingingFeatures,
+        linear: Tensor,
+        lengths: Tensor,
+        draw: Draw,
+        draw_uniform: Draw,
+    ) -> Training:
+        """One generator pass for training; ``linear`` is the magnitude (B, bins, T) of clips of ``lengths``.
+
+        ``draw`` gives normal numbers for the posterior and the source, ``draw_uniform`` numbers in [0, 1)
+        for the segments and the source. Clips shorter than a segment can't be trained on.
+        """
+        mask = length_mask(lengths, linear.shape[-1])[:, None].to(linear)
+        singer, size = self.singer(features), self.config.segment_frames
+        mean_p, log_deviation_p = self.enc_p(self.condition_encoder(features), mask)
+        mean_q, log_deviation_q = self.enc_q(linear, mask, singer)
+        noise = draw(tuple(mean_q.shape)).to(mean_q)
+        z = (mean_q + noise * log_deviation_q.exp()) * mask
+        starts = random_starts(draw_uniform((len(lengths),)), lengths - size + 1)
+        f0 = segments(features.f0, starts, size)
+        return Training(
+            audio=self.decode(segments(z, starts, size), f0, draw, draw_uniform),
+            starts=starts,
+            mask=mask,
+            z=z,
+            z_p=self.flow(z, mask, singer),
+            mean_p=mean_p,
+            log_deviation_p=log_deviation_p,
+            mean_q=mean_q,
+            log_deviation_q=log_deviation_q,
+        )

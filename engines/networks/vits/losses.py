@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
 from engines.networks.blocks.adversarial import Judgement, feature_matching, least_squares_to_one
+from engines.networks.blocks.mel import MelRecipe
 
 MEL_WEIGHT, KL_WEIGHT, FEATURE_WEIGHT = 45.0, 1.0, 2.0
+MEL_EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,20 @@ class GeneratorLoss:
     @property
     def total(self) -> Tensor:
         return self.mel + self.kl + self.features + self.adversarial + self.duration
+
+
+def output_mel(preprocess: Mapping[str, Any]) -> MelRecipe:
+    """The mel that the generated sound is compared by, of the block ``preprocess`` of an ``args.json``."""
+    return MelRecipe(
+        sample_rate=preprocess["sample_rate"],
+        n_fft=preprocess["n_fft"],
+        hop=preprocess["hop_size"],
+        n_mels=preprocess["n_mel"],
+        fmin=preprocess["fmin"],
+        fmax=preprocess["fmax"],
+        win=preprocess["win_size"],
+        epsilon=MEL_EPSILON,
+    )
 
 
 def divergence(

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engines.networks.blocks.draws import Draw
 from engines.networks.vocoders.hifigan import SLOPE, HifiganConfig, HifiganGenerator
 
 SINE_LEVEL = 0.1
@@ -83,15 +84,13 @@ class NsfHifiganGenerator(HifiganGenerator):
             return nn.Conv1d(1, channels, 1)
         return nn.Conv1d(1, channels, 2 * stride, stride=stride, padding=stride // 2)
 
-    def draw(self, f0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Phase and noise for ``forward``."""
+    def draw(self, f0: Tensor, draw: Draw, draw_uniform: Draw) -> tuple[Tensor, Tensor]:
+        """Phase and noise for ``forward``, from uniform numbers and then normal ones."""
+        batch, frames = f0.shape
         harmonics = self.config.harmonic_num + 1
-        phase = torch.rand(f0.shape[0], harmonics, generator=generator)
+        phase = draw_uniform((batch, harmonics)).to(f0, copy=True)
         phase[:, 0] = 0
-        noise = torch.randn(
-            f0.shape[0], f0.shape[1] * self.config.hop, harmonics, generator=generator
-        )
-        return phase.to(f0), noise.to(f0)
+        return phase, draw((batch, frames * self.config.hop, harmonics)).to(f0)
 
     def forward(self, mel: Tensor, f0: Tensor, phase: Tensor, noise: Tensor) -> Tensor:  # type: ignore[override]
         source = self.m_source(f0, phase, noise).transpose(1, 2)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from engines.networks.blocks.adversarial import Layer
 from engines.networks.blocks.lengths import length_mask, segments
 from engines.networks.jets.alignment import gaussian_upsampling
 from engines.networks.jets.config import JetsConfig, Variance
@@ -17,7 +16,9 @@ from engines.networks.jets.losses import discriminator_loss, generator_loss
 from engines.networks.jets.network import Jets, Training
 from engines.networks.weights import load_exactly
 from tests.networks.cases.fastspeech2 import MINUS_INFINITY, NOT_STORED
+from tests.networks.discriminators import narrowed, period_channels
 from tests.networks.parity import Draws, Fixture
+from tests.networks.svc import gradient_norm
 
 POSITIONS = ("encoder.position_enc", "decoder.position_enc")
 
@@ -36,21 +37,6 @@ def tiny(fixture: Fixture) -> Jets:
     left_out = (*POSITIONS, *NOT_STORED)
     load_exactly(network, fixture.weights("generator"), what="jets", optional=left_out)
     return network
-
-
-def narrowed(weights: dict[str, Tensor], prefix: str, layers: tuple[Layer, ...]) -> list[Layer]:
-    """The layers of full size with the channels and groups that the stored weights have."""
-    shapes = [weights[f"{prefix}.convs.{place}.weight_v"].shape for place in range(len(layers))]
-    inputs = [1, *(shape[0] for shape in shapes)]
-    return [
-        Layer(shape[0], layer.kernel, layer.stride, given // shape[1])
-        for layer, shape, given in zip(layers, shapes, inputs, strict=False)
-    ]
-
-
-def period_channels(weights: dict[str, Tensor], prefix: str) -> list[int]:
-    keys = sorted(key for key in weights if re.fullmatch(rf"{prefix}\.convs\.\d+\.weight_v", key))
-    return [len(weights[key]) for key in keys]
 
 
 def discriminator(fixture: Fixture) -> JetsDiscriminator:
@@ -128,8 +114,7 @@ def training(
             judgement.features[-1].detach().reshape(judgement.scores.shape),
         )
     loss.total.backward()
-    gradients = [value.grad for value in network.parameters() if value.grad is not None]
-    yield f"{run}.out.grad_norm", torch.nn.utils.get_total_norm(gradients)
+    yield f"{run}.out.grad_norm", gradient_norm(network)
 
 
 def forward(run: str, out: Training) -> Iterator[tuple[str, Tensor]]:

@@ -8,34 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from engines.networks.blocks.mel import TACOTRON_22K, VOCODER_22K, VOCODER_24K
-from engines.networks.vocoders.apnet import ApnetConfig, ApnetGenerator
-from engines.networks.vocoders.bigvgan import BigvganConfig, BigvganGenerator
+from engines.networks.vocoders.apnet import ApnetGenerator
+from engines.networks.vocoders.bigvgan import BigvganGenerator
+from engines.networks.vocoders.build import build_generator
 from engines.networks.vocoders.diffwave import Diffwave, DiffwaveConfig, aligned_steps, sample
-from engines.networks.vocoders.hifigan import HifiganConfig, HifiganGenerator
-from engines.networks.vocoders.melgan import MelganGenerator
-from engines.networks.vocoders.nsf_hifigan import NsfHifiganConfig, NsfHifiganGenerator
+from engines.networks.vocoders.nsf_hifigan import NsfHifiganGenerator
 from tests.networks.parity import Draws, Fixture
-
-MELGAN = ("ratios", "ngf", "n_residual_layers")
 
 
 def build(kind: str, config: dict, preprocess: dict) -> nn.Module:
     """A vocoder of one of the fixture's or manifest's configurations."""
-    sizes, mels = config[kind], preprocess["n_mel"]
-    if kind == "hifigan":
-        return HifiganGenerator(HifiganConfig.read(sizes), mels)
-    if kind == "bigvgan":
-        return BigvganGenerator(BigvganConfig.read(sizes), mels)
-    if kind == "nsfhifigan":
-        rate = {"sample_rate": preprocess["sample_rate"]}
-        return NsfHifiganGenerator(NsfHifiganConfig.read(sizes | rate), mels)
-    if kind == "apnet":
-        return ApnetGenerator(
-            ApnetConfig(**sizes), mels, preprocess["n_fft"], preprocess["hop_size"]
-        )
-    if kind == "melgan":
-        return MelganGenerator(inputs=mels, **{key: sizes[key] for key in MELGAN})
-    return Diffwave(DiffwaveConfig(**sizes), mels)
+    if kind == "diffwave":
+        return Diffwave(DiffwaveConfig(**config[kind]), preprocess["n_mel"])
+    return build_generator(kind, config[kind], preprocess, preprocess["n_mel"])
 
 
 def compute(fixture: Fixture) -> Iterator[tuple[str, Tensor]]:
