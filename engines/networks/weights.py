@@ -6,7 +6,6 @@ import json
 import pickle
 import re
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +14,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 SHOWN = 5  # keys of one kind that an error names
 
@@ -44,22 +42,6 @@ def read_weights(path: Path) -> dict[str, Any]:
             f"{path.name} can't be read as weights ({str(error).splitlines()[0]}). It may be cut short: "
             "download it again."
         ) from error
-
-
-class _NoInitialisation(TorchFunctionMode):
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if getattr(func, "__module__", None) == "torch.nn.init":
-            return kwargs["tensor"] if "tensor" in kwargs else args[0]
-        return func(*args, **kwargs)
-
-
-def uninitialised() -> AbstractContextManager[Any]:
-    """Modules built inside get no random weights, which takes seconds for large ones.
-
-    Only for weights that are all loaded right after.
-    """
-    return _NoInitialisation()
 
 
 def newest_checkpoint(folder: Path) -> Path:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -151,21 +151,6 @@ def exact() -> Iterator[None]:
             yield
     finally:
         torch.backends.cuda.matmul.allow_tf32 = before
-
-
-@contextmanager
-def recorded(modules: Iterable[nn.Module]) -> Iterator[list[Tensor]]:
-    """What each of ``modules`` gave, in the order of use."""
-    outputs: list[Tensor] = []
-    hooks = [
-        module.register_forward_hook(lambda _module, _given, output: outputs.append(output))
-        for module in modules
-    ]
-    try:
-        yield outputs
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def case_of(name: str) -> Case:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,6 +34,21 @@ def listening(module: nn.Module, hear: Callable[[Any], None]) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+@contextmanager
+def outputs_of(modules: Iterable[nn.Module]) -> Iterator[list[Tensor]]:
+    """What each of ``modules`` gave, in the order of use."""
+    outputs: list[Tensor] = []
+    hooks = [
+        module.register_forward_hook(lambda _module, _given, output: outputs.append(output))
+        for module in modules
+    ]
+    try:
+        yield outputs
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def numbered(name: str, tensors: list[Tensor]) -> Iterator[tuple[str, Tensor]]:

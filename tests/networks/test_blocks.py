@@ -14,7 +14,7 @@ from torch import nn
 from engines.networks.blocks.convnext import InverseStft, IstftHead
 from engines.networks.blocks.convolutions import Conv1d, fold_weight_norm, pad_reflect
 from engines.networks.blocks.mel import VEVO_24K, VOCODER_22K, mel_filters
-from engines.networks.weights import WeightsError, load_exactly, read_weights, uninitialised
+from engines.networks.weights import WeightsError, load_exactly, read_weights
 
 
 def test_a_folded_weight_gives_the_same_values_and_moves_with_its_module():
@@ -93,13 +93,3 @@ def test_files_cut_short_and_pickles_of_code_are_refused(tmp_path: Path):
         read_weights(tmp_path / "model.bin")
     with pytest.raises(WeightsError, match="missing"):
         read_weights(tmp_path / "none.bin")
-
-
-def test_modules_built_without_values_are_as_usual_otherwise():
-    with uninitialised():
-        layer = nn.Linear(300, 200)
-    torch.manual_seed(0)
-    usual = nn.Linear(300, 200)
-    assert 0 < usual.weight.abs().max() < 0.1  # random again outside
-    load_exactly(layer, usual.state_dict(), what="the layer")
-    assert torch.equal(layer(torch.ones(2, 300)), usual(torch.ones(2, 300)))

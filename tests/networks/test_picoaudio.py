@@ -116,8 +116,8 @@ def test_variations_are_what_each_seed_gives_alone(model: PicoAudioModel, guidan
     assert together.shape == (2, 160000)
     for seed, wav in zip((7, 8), together, strict=True):
         alone = model.generate(EVENTS, generators=generators(seed), **how)
-        torch.testing.assert_close(alone[0], wav, atol=1e-4, rtol=0)
-    assert not torch.allclose(together[0], together[1], atol=1e-3)
+        torch.testing.assert_close(alone[0], wav, atol=1e-3, rtol=0)
+    assert (together[0] - together[1]).abs().max() > 0.02
 
 
 def test_the_scale_of_the_latents_is_the_files(model: PicoAudioModel):

@@ -12,18 +12,18 @@ from torch import Tensor
 
 from engines.networks.audioldm.network import AudioLdm, AudioLdmUnetConfig
 from engines.networks.blocks.autoencoder import Autoencoder, AutoencoderConfig
+from engines.networks.blocks.convolutions import fold_weight_norm
 from engines.networks.blocks.diffusion import NoiseSchedule, normal, plms
 from engines.networks.blocks.sampling import Progress
 from engines.networks.blocks.unet import prepare
 from engines.networks.vocoders.hifigan import HifiganConfig, HifiganGenerator
 from engines.networks.weights import (
     WeightsError,
-    load_exactly,
+    build_exactly,
     newest_checkpoint,
     part,
     read_config,
     sizes_in,
-    uninitialised,
 )
 
 # the published files come without their sizes; these are the recipe's
@@ -60,19 +60,23 @@ class AudioLdmModel:
         """
         voice = folder / "hifigan_checkpoints"
         sizes = read_config(voice / "config.json")
-        with uninitialised():
-            diffusion = AudioLdm(sizes_in(folder, "unet", UNET))
-            autoencoder = Autoencoder(sizes_in(folder, "autoencoder", AUTOENCODER))
-            vocoder = HifiganGenerator(HifiganConfig.read(sizes), sizes.get("num_mels", N_MELS))
-        for name, module in zip(FOLDERS, (diffusion, autoencoder), strict=True):
-            state = part(newest_checkpoint(folder / name / "checkpoints"), "model")
-            load_exactly(module, state, what=name)
+        states = [
+            part(newest_checkpoint(folder / name / "checkpoints"), "model") for name in FOLDERS
+        ]
+        unet = sizes_in(folder, "unet", UNET)
+        diffusion = build_exactly(lambda: AudioLdm(unet), states[0], what=FOLDERS[0])
+        compressed = sizes_in(folder, "autoencoder", AUTOENCODER)
+        autoencoder = build_exactly(lambda: Autoencoder(compressed), states[1], what=FOLDERS[1])
         voices = sorted(voice.glob("g_*"))
         if not voices:
             raise WeightsError(f"There is no vocoder (g_*) in {voice}. Download the model again.")
-        load_exactly(vocoder, part(voices[-1], "generator"), what="the vocoder of AudioLDM")
-        parts = (diffusion.eval(), autoencoder.eval(), vocoder.eval())
-        return cls(*parts, NoiseSchedule.scaled_linear())
+        vocoder = build_exactly(
+            lambda: HifiganGenerator(HifiganConfig.read(sizes), sizes.get("num_mels", N_MELS)),
+            part(voices[-1], "generator"),
+            what="the vocoder of AudioLDM",
+        )
+        fold_weight_norm(vocoder)
+        return cls(diffusion, autoencoder, vocoder, NoiseSchedule.scaled_linear())
 
     def latents(
         self,

@@ -122,21 +122,27 @@ class TokenSampling:
     top_p: float = 0.9
     repetition_penalty: float = 1.0
 
-    def probabilities(self, logits: Tensor, seen: Tensor) -> Tensor:
-        """Probabilities (B, V) of logits (B, V) behind the tokens ``seen`` (B, T)."""
+    def scores(self, logits: Tensor, seen: Tensor) -> Tensor:
+        """Logarithms (B, V) of the weights of a draw, from logits (B, V) behind ``seen`` (B, T)."""
         logits = penalize_repeated(logits.float(), seen, self.repetition_penalty)
         if self.temperature == 0:
-            return F.one_hot(logits.argmax(-1), logits.shape[-1]).float()
+            return torch.full_like(logits, -torch.inf).scatter(1, logits.argmax(-1)[:, None], 0)
         kept = keep_top_k(logits / self.temperature, self.top_k)
-        return keep_top_p(kept, self.top_p).softmax(-1)
+        return keep_top_p(kept, self.top_p)
 
 
 class TokenStep(NamedTuple):
-    """One step of all rows: probabilities (B, V), drawn tokens and ends (B,)."""
+    """One step of all rows: raw logits and scores of the draw (B, V), drawn tokens and ends (B,)."""
 
-    probabilities: Tensor
+    logits: Tensor
+    scores: Tensor
     drawn: Tensor
     ended: Tensor
+
+    @property
+    def probabilities(self) -> Tensor:
+        """Those of the draw (B, V)."""
+        return self.scores.softmax(-1)
 
 
 @torch.inference_mode()
@@ -167,10 +173,10 @@ def token_steps(
         if allowed is not None:
             barred = ~allowed.to(logits.device)
         barred[end] = count < how.min_new_tokens
-        probabilities = how.probabilities(logits.masked_fill(barred, -torch.inf), seen)
-        drawn = draw(probabilities, generators).masked_fill(ended, end)
+        scores = how.scores(logits.masked_fill(barred, -torch.inf), seen)
+        drawn = draw(scores.softmax(-1), generators).masked_fill(ended, end)
         ended = ended | (drawn == end)
-        yield TokenStep(probabilities, drawn, ended)
+        yield TokenStep(logits, scores, drawn, ended)
         if bool(ended.all()) or count == room - 1:
             return
         seen = torch.cat([seen, drawn[:, None]], dim=1)

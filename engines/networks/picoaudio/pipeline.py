@@ -20,10 +20,9 @@ from engines.networks.picoaudio.network import PicoAudio, PicoUnetConfig
 from engines.networks.vocoders.hifigan import HifiganConfig, HifiganGenerator
 from engines.networks.weights import (
     WeightsError,
-    load_exactly,
+    build_exactly,
     read_weights,
     sizes_in,
-    uninitialised,
 )
 
 UNET = PicoUnetConfig(
@@ -75,10 +74,6 @@ class FirstStage(Autoencoder):
     @classmethod
     def from_published(cls, folder: Path) -> Self:
         """The parts of ``audioldm-s-full.ckpt``; its U-Net and text encoder are left out."""
-        with uninitialised():
-            stage = cls(
-                sizes_in(folder, "vae", AUTOENCODER), sizes_in(folder, "vocoder", VOCODER), N_MELS
-            )
         state = read_weights(folder / FIRST_STAGE).get("state_dict", {})
         if "scale_factor" not in state:
             raise WeightsError(f"{FIRST_STAGE} holds no scale_factor under “state_dict”.")
@@ -87,9 +82,10 @@ class FirstStage(Autoencoder):
             for key, tensor in state.items()
             if key.startswith(PREFIX)
         }
-        load_exactly(stage, kept, what=FIRST_STAGE)
+        sizes, vocoder = sizes_in(folder, "vae", AUTOENCODER), sizes_in(folder, "vocoder", VOCODER)
+        stage = build_exactly(lambda: cls(sizes, vocoder, N_MELS), kept, what=FIRST_STAGE)
         stage.scale_factor = float(state["scale_factor"])
-        return stage.eval()
+        return stage
 
 
 def diffusion_file(folder: Path) -> Path:
@@ -122,11 +118,10 @@ class PicoAudioModel:
 
         Raises ``WeightsError`` naming the file or the keys that don't fit.
         """
-        with uninitialised():
-            diffusion = PicoAudio(sizes_in(folder, "unet", UNET))
-        load_exactly(diffusion, read_weights(diffusion_file(folder)), what="PicoAudio")
-        first_stage = FirstStage.from_published(folder)
-        return cls(diffusion.eval(), first_stage, NoiseSchedule.scaled_linear())
+        sizes = sizes_in(folder, "unet", UNET)
+        state = read_weights(diffusion_file(folder))
+        diffusion = build_exactly(lambda: PicoAudio(sizes), state, what="PicoAudio")
+        return cls(diffusion, FirstStage.from_published(folder), NoiseSchedule.scaled_linear())
 
     def latents(
         self,

@@ -14,13 +14,12 @@ from engines.networks.blocks.cache import KeyValueCache, causal_mask
 from engines.networks.valle.transformer import SinePosition, Transformer
 from engines.networks.weights import (
     WeightsError,
+    build_exactly,
     config_of,
-    load_exactly,
     newest_checkpoint,
     read_config,
     read_weights,
     section,
-    uninitialised,
 )
 
 
@@ -58,6 +57,25 @@ class ValleConfig:
     def eos(self) -> int:
         """The code that ends the first codebook."""
         return self.audio_token_num
+
+    def shared_keys(self) -> list[tuple[str, str]]:
+        """Keys of an embedding and of the head that is the same matrix."""
+        return [
+            (
+                f"nar_audio_embeddings.{stage + 2}.word_embeddings.weight",
+                f"nar_predict_layers.{stage}.weight",
+            )
+            for stage in range(self.num_quantizers - 2 if self.share_embedding else 0)
+        ]
+
+    def with_shared(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Published weights with both keys of each shared matrix, which may be stored under one."""
+        whole = dict(state)
+        for embedding, head in self.shared_keys():
+            for missing, stored in ((embedding, head), (head, embedding)):
+                if stored in whole:
+                    whole.setdefault(missing, whole[stored])
+        return whole
 
 
 class TokenEmbedding(nn.Module):
@@ -105,10 +123,13 @@ class Valle(nn.Module):
             nn.Linear(dim, codes, bias=False) for _ in range(others)
         )
         self.nar_stage_embeddings = nn.ModuleList(TokenEmbedding(1, dim) for _ in range(others))
-        if config.share_embedding:
-            for stage in range(others - 1):
-                key = f"nar_audio_embeddings.{stage + 2}.word_embeddings.weight"
-                self.nar_predict_layers[stage].weight = self.get_parameter(key)
+        self.share()
+
+    def share(self) -> None:
+        """Make each shared matrix one parameter."""
+        for embedding, head in self.config.shared_keys():
+            layer = self.get_submodule(head.removesuffix(".weight"))
+            layer.weight = self.get_parameter(embedding)
 
     @classmethod
     def from_published(cls, folder: Path) -> Self:
@@ -117,23 +138,10 @@ class Valle(nn.Module):
         Raises ``WeightsError`` naming the file or the keys that don't fit.
         """
         config = ValleConfig.read(section(read_config(folder / "args.json"), "model"))
-        with uninitialised():
-            network = cls(config)
-        network.load_published(read_weights(newest_checkpoint(folder / "checkpoint")))
-        return network.eval()
-
-    def load_published(self, state: Mapping[str, Tensor]) -> None:
-        """Copy published weights; a shared matrix may be stored under one of its keys or both."""
-        state = dict(state)
-        for stage in range(self.config.num_quantizers - 2 if self.config.share_embedding else 0):
-            keys = (
-                f"nar_audio_embeddings.{stage + 2}.word_embeddings.weight",
-                f"nar_predict_layers.{stage}.weight",
-            )
-            stored = next((state[key] for key in keys if key in state), None)
-            if stored is not None:
-                state.update((key, state.get(key, stored)) for key in keys)
-        load_exactly(self, state, what="VALL-E")
+        state = config.with_shared(read_weights(newest_checkpoint(folder / "checkpoint")))
+        network = build_exactly(lambda: cls(config), state, what="VALL-E")
+        network.share()
+        return network
 
     def ar_inputs(self, phones: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Embedded phones (B, S, D) and codes (B, T, D), each counted from position 0."""

@@ -12,7 +12,8 @@ from engines.networks.audioldm.pipeline import AudioLdmModel
 from engines.networks.blocks.autoencoder import Autoencoder, AutoencoderConfig
 from engines.networks.blocks.diffusion import NoiseSchedule, plms_timesteps
 from engines.networks.weights import config_of
-from tests.networks.parity import Fixture, recorded
+from tests.networks.parity import Fixture
+from tests.networks.recording import outputs_of
 
 
 def compute(fixture: Fixture) -> Iterator[tuple[str, Tensor]]:
@@ -24,7 +25,7 @@ def compute(fixture: Fixture) -> Iterator[tuple[str, Tensor]]:
         Autoencoder(config_of(AutoencoderConfig, sizes["autoencoderkl"], what="vae")), "vae"
     )
     context = fixture["unet.in.context"]
-    with recorded(diffusion.unet.input_blocks) as blocks:
+    with outputs_of(diffusion.unet.input_blocks) as blocks:
         yield "unet.out", diffusion(fixture["unet.in.x"], fixture["unet.in.t"], context)
     for place, block in enumerate(blocks):
         yield f"unet.out.input_block{place}", block

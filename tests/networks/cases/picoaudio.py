@@ -17,7 +17,8 @@ from engines.networks.picoaudio.pipeline import FirstStage, PicoAudioModel
 from engines.networks.picoaudio.training import log_mel, normalise, velocity_loss
 from engines.networks.vocoders.hifigan import HifiganConfig
 from engines.networks.weights import config_of
-from tests.networks.parity import Draws, Fixture, recorded
+from tests.networks.parity import Draws, Fixture
+from tests.networks.recording import outputs_of
 
 SCHEDULE = NoiseSchedule.scaled_linear()
 
@@ -68,7 +69,7 @@ def levels(fixture: Fixture, network: PicoAudio) -> Iterator[tuple[str, Tensor]]
     named = {f"down{place}": level for place, level in enumerate(model.down_blocks)}
     named["mid"] = model.mid_block
     named |= {f"up{place}": level for place, level in enumerate(model.up_blocks)}
-    with recorded(named.values()) as outputs:
+    with outputs_of(named.values()) as outputs:
         yield "unet.out", model(x, steps, prepare(model, context))
     for name, output in zip(named, outputs, strict=True):
         yield f"unet.out.{name}", output

@@ -17,14 +17,15 @@ from engines.networks.valle.sampling import (
     refill,
     shown_phones,
 )
+from engines.networks.weights import load_exactly
 from tests.networks.parity import Fixture
 
 
 def compute(fixture: Fixture) -> Iterator[tuple[str, Tensor]]:
     config = ValleConfig.read(fixture.configs["valle"])
     network = Valle(config)
-    network.load_published(fixture.weights("valle"))
-    network.eval()
+    state = config.with_shared(fixture.weights("valle"))
+    load_exactly(network.eval(), state, what="VALL-E")
     for name, run in fixture.configs.items():
         if f"{name}.draws" in fixture:
             yield from generation(fixture, name, run, network)
