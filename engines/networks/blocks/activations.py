@@ -19,7 +19,8 @@ class Snake(nn.Module):
         self.alpha = nn.Parameter(torch.ones(1, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + torch.sin(self.alpha * x).square() / (self.alpha + 1e-9)
+        # multiplied by the reciprocal as in the originals: quotients differ by an ulp, which grows
+        return x + (self.alpha + 1e-9).reciprocal() * torch.sin(self.alpha * x).square()
 
 
 class SnakeBeta(nn.Module):

@@ -51,10 +51,10 @@ class StepScale(nn.Module):
 class AdaptiveLayer(nn.Module):
     """Attention and MLP, each after a norm scaled by the step, each added to its input."""
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int, inner: int | None = None) -> None:
         super().__init__()
         self.self_attn = AttentionProjections(dim, heads)
-        self.mlp = GatedMlp(dim, INNER * dim)
+        self.mlp = GatedMlp(dim, inner or INNER * dim)
         self.input_layernorm = StepScale(dim)
         self.post_attention_layernorm = StepScale(dim)
 

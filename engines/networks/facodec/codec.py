@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engines.networks.blocks.convolutions import fold_weight_norm
 from engines.networks.blocks.dac import Reflected, decoder_stack, encoder_stack
 from engines.networks.blocks.quantizers import FactorizedQuantizer, ResidualQuantizer
 from engines.networks.facodec.parts import (
@@ -152,6 +153,7 @@ class PlachtaFacodec(nn.Module):
                 raise WeightsError(f"{FILE} holds no {name}. Download the model again.")
             state = strip_prefix(stored[name], "module.")
             load_exactly(part, state, what=f"{FILE}'s {name}", optional=CONSTANTS)
+        fold_weight_norm(codec)
         return codec.eval()
 
     def latents(self, wav: Tensor) -> Tensor:

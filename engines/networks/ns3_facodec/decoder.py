@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.networks.blocks.convolutions import Linear
+from engines.networks.blocks.convolutions import Linear, fold_weight_norm
 from engines.networks.blocks.dac import decoder_stack
 from engines.networks.blocks.quantizers import ResidualQuantizer, nearest_by_direction
 from engines.networks.ns3_facodec.encoder import PROSODY_BINS, layers
 from engines.networks.ns3_facodec.heads import HEADS, PHONES, SPEAKERS, Predictor, adversary
 from engines.networks.ns3_facodec.transformer import FacodecTransformer, FacodecTransformerSizes
-from engines.networks.weights import load_exactly, read_weights, sizes_in
+from engines.networks.weights import build_exactly, read_weights, sizes_in
 
 
 @dataclass(frozen=True)
@@ -157,9 +157,11 @@ class FacodecDecoder(TimbreDecoder):
         Raises ``WeightsError`` naming the file or keys that don't fit.
         """
         sizes = sizes_in(folder, "transformer", FacodecTransformerSizes())
-        decoder = cls(sizes_in(folder, "decoder", FacodecDecoderConfig()), sizes)
-        load_exactly(decoder, read_weights(folder / cls.FILE), what=cls.FILE, ignore=HEADS)
-        return decoder.eval()
+        config = sizes_in(folder, "decoder", FacodecDecoderConfig())
+        state = read_weights(folder / cls.FILE)
+        decoder = build_exactly(lambda: cls(config, sizes), state, what=cls.FILE, ignore=HEADS)
+        fold_weight_norm(decoder)
+        return decoder
 
     def prosody_input(self, z: Tensor, mel: Tensor | None) -> Tensor:
         """What is quantised as prosody: here the latents themselves."""
@@ -242,9 +244,11 @@ class FacodecRedecoder(TimbreDecoder):
         """The redecoder of its file in ``folder``; ``WeightsError`` names what doesn't fit."""
         sizes = sizes_in(folder, "transformer", FacodecTransformerSizes())
         default = FacodecDecoderConfig(upsample_initial_channel=1280)
-        redecoder = cls(sizes_in(folder, "redecoder", default), sizes)
-        load_exactly(redecoder, read_weights(folder / cls.FILE), what=cls.FILE)
-        return redecoder.eval()
+        config = sizes_in(folder, "redecoder", default)
+        state = read_weights(folder / cls.FILE)
+        redecoder = build_exactly(lambda: cls(config, sizes), state, what=cls.FILE)
+        fold_weight_norm(redecoder)
+        return redecoder
 
     def vq2emb(self, codes: Tensor, speaker: Tensor, *, residual: bool = False) -> Tensor:
         """Codes (K, B, T) and a speaker (B, C) to an embedding (B, C, T).

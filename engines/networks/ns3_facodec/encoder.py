@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.networks.blocks.activations import AntiAliased, SnakeBeta
+from engines.networks.blocks.convolutions import fold_weight_norm
 from engines.networks.blocks.dac import ZeroPadded, encoder_stack
 from engines.networks.blocks.mel import FLOOR, MelRecipe, mel_filters
-from engines.networks.weights import load_exactly, read_weights, sizes_in
+from engines.networks.weights import build_exactly, read_weights, sizes_in
 
 SAMPLE_RATE = 16000
 PROSODY_BINS = 20  # the lowest bins of the mel, which hold F0 and loudness and little of the words
@@ -55,10 +56,12 @@ class FacodecEncoder(nn.Module):
 
     @classmethod
     def from_published(cls, folder: Path) -> Self:
-        """The encoder of its file in ``folder``; ``WeightsError`` names what doesn't fit."""
-        encoder = cls(sizes_in(folder, "encoder", FacodecEncoderConfig()))
-        load_exactly(encoder, read_weights(folder / cls.FILE), what=cls.FILE)
-        return encoder.eval()
+        """The encoder of its file in ``folder``, norms folded; ``WeightsError`` names what doesn't fit."""
+        config = sizes_in(folder, "encoder", FacodecEncoderConfig())
+        state = read_weights(folder / cls.FILE)
+        encoder = build_exactly(lambda: cls(config), state, what=cls.FILE)
+        fold_weight_norm(encoder)
+        return encoder
 
     def whole(self, wav: Tensor) -> Tensor:
         """``wav`` with zeros behind it up to a multiple of the hop, so that no frame is lost."""

@@ -7,13 +7,14 @@ from typing import Self
 
 from torch import Tensor, nn
 
+from engines.networks.blocks.convolutions import fold_weight_norm
 from engines.networks.blocks.quantizers import EuclideanQuantizer, ResidualQuantizer
 from engines.networks.speechtokenizer.seanet import (
     SpeechTokenizerConfig,
     seanet_decoder,
     seanet_encoder,
 )
-from engines.networks.weights import config_of, load_exactly, read_config, read_weights
+from engines.networks.weights import build_exactly, config_of, read_config, read_weights
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "SpeechTokenizer.pt"
 
@@ -37,14 +38,16 @@ class SpeechTokenizer(nn.Module):
 
     @classmethod
     def from_published(cls, folder: Path) -> Self:
-        """The codec of a folder with ``config.json`` and ``SpeechTokenizer.pt``.
+        """The codec of a folder with ``config.json`` and ``SpeechTokenizer.pt``, its norms folded.
 
         Raises ``WeightsError`` naming the file, entry or key that is missing or doesn't fit.
         """
         given = read_config(folder / CONFIG_FILE)
-        codec = cls(config_of(SpeechTokenizerConfig, given, what="SpeechTokenizer"))
-        load_exactly(codec, read_weights(folder / WEIGHTS_FILE), what="SpeechTokenizer")
-        return codec.eval()
+        config = config_of(SpeechTokenizerConfig, given, what="SpeechTokenizer")
+        state = read_weights(folder / WEIGHTS_FILE)
+        codec = build_exactly(lambda: cls(config), state, what="SpeechTokenizer")
+        fold_weight_norm(codec)
+        return codec
 
     @property
     def layers(self) -> ResidualQuantizer:
