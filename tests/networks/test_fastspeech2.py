@@ -29,15 +29,15 @@ ARGS = {
     "model": {
         "transformer": {
             "encoder_layer": 1,
-            "encoder_head": 2,
+            "encoder_head": 4,
             "encoder_hidden": 8,
-            "decoder_layer": 1,
+            "decoder_layer": 3,
             "decoder_head": 2,
             "decoder_hidden": 8,
             "conv_filter_size": 12,
             "conv_kernel_size": [9, 1],
         },
-        "variance_predictor": {"filter_size": 8, "kernel_size": 3},
+        "variance_predictor": {"filter_size": 10, "kernel_size": 3},
         "variance_embedding": {"n_bins": 8},
         "max_seq_len": 30,
     },

@@ -45,7 +45,7 @@ MODEL = {
     "generator_config": GENERATORS,
     "vits": {
         "hidden_channels": 8,
-        "inter_channels": 8,
+        "inter_channels": 6,
         "filter_channels": 12,
         "n_heads": 2,
         "n_layers": 1,

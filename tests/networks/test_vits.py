@@ -20,7 +20,7 @@ from engines.networks.blocks.adversarial import (
 )
 from engines.networks.blocks.alignment import monotonic_path
 from engines.networks.blocks.draws import normal, uniform
-from engines.networks.blocks.lengths import repeat_tokens
+from engines.networks.blocks.lengths import random_starts, repeat_tokens, segments
 from engines.networks.blocks.mel import MelRecipe
 from engines.networks.blocks.splines import rational_quadratic
 from engines.networks.vits.config import VitsConfig
@@ -32,12 +32,12 @@ from engines.networks.weights import WeightsError
 
 MODEL = {
     "text_token_num": 20,
-    "inter_channels": 8,
+    "inter_channels": 6,
     "hidden_channels": 8,
     "filter_channels": 12,
-    "n_heads": 2,
-    "n_layers": 1,
-    "kernel_size": 3,
+    "n_heads": 4,
+    "n_layers": 3,
+    "kernel_size": 5,
     "p_dropout": 0.1,
     "resblock": "1",
     "resblock_kernel_sizes": [3],
@@ -106,6 +106,17 @@ def test_tokens_last_as_long_as_they_should():
     x = torch.tensor([[[1.0, 2.0, 3.0]], [[4.0, 5.0, 6.0]]])
     durations = torch.tensor([[2, 0, 3], [0, 1, 0]])
     assert repeat_tokens(x, durations, 5).tolist() == [[[1, 1, 3, 3, 3]], [[5, 0, 0, 0, 0]]]
+
+
+def test_segments_lie_inside_their_clips_and_longer_ones_are_refused():
+    lengths, most = torch.tensor([9, 4]), torch.full((2,), 1 - 1e-6)
+    assert random_starts(torch.zeros(2), lengths, 4).tolist() == [0, 0]
+    assert random_starts(most, lengths, 4).tolist() == [5, 0]
+    assert random_starts(most, lengths, 4, last=False).tolist() == [4, 0]
+    clips = torch.arange(18).reshape(2, 9)
+    assert segments(clips, torch.tensor([5, 0]), 4).tolist() == [[5, 6, 7, 8], [9, 10, 11, 12]]
+    with pytest.raises(ValueError, match="5 frames can't be cut from a clip of 4"):
+        random_starts(most, lengths, 5)
 
 
 def test_the_likelihood_is_that_of_the_normal_distribution():

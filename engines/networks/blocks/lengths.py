@@ -21,9 +21,16 @@ def repeat_tokens(x: Tensor, durations: Tensor, frames: int) -> Tensor:
     return repeated * (time < ends[:, -1:])[:, None].to(x.dtype)
 
 
-def random_starts(uniforms: Tensor, choices: Tensor) -> Tensor:
-    """First frames of segments (B,): ``uniforms`` in [0, 1) spread over that many ``choices``, both (B,)."""
-    return (uniforms.to(choices.device) * choices).long()
+def random_starts(uniforms: Tensor, lengths: Tensor, size: int, *, last: bool = True) -> Tensor:
+    """First frames (B,) of segments of ``size`` frames in clips of ``lengths`` (B,).
+
+    ``uniforms`` (B,) in [0, 1) are spread over the possible starts, without ``last`` over all but the
+    last of them. Raises ``ValueError`` for a clip that is shorter than a segment.
+    """
+    if bool((lengths < size).any()):
+        shortest = int(lengths.min())
+        raise ValueError(f"Segments of {size} frames can't be cut from a clip of {shortest}.")
+    return (uniforms.to(lengths.device) * (lengths - size + int(last))).long()
 
 
 def segments(x: Tensor, starts: Tensor, length: int) -> Tensor:

@@ -154,7 +154,8 @@ class Jets(nn.Module):
         """One generator pass: symbols (B, N) and mel (B, T, n_mel) of lengths ``tokens`` and ``frames``.
 
         ``pitch`` and ``energy`` (B, T) are normalised, for each frame; ``draw_uniform`` gives (B,)
-        numbers in [0, 1) for the segments. Items shorter than a segment can't be trained on.
+        numbers in [0, 1) for the segments. Raises ``ValueError`` for a recording shorter than a segment,
+        or with fewer frames than tokens.
         """
         mask = length_mask(tokens, symbols.shape[1])
         h = self.encoder(symbols, mask)
@@ -169,7 +170,7 @@ class Jets(nn.Module):
         z = self._frames(x, alignment.durations, mask, frame_mask)
         decoded = self.decoder(z, frame_mask)
         size = self.config.segment_frames
-        starts = random_starts(draw_uniform((len(symbols),)), frames - size)
+        starts = random_starts(draw_uniform((len(symbols),)), frames, size, last=False)
         return Training(
             audio=self.generator(segments(decoded.transpose(1, 2), starts, size)),
             starts=starts,

@@ -225,7 +225,7 @@ class VitsSvc(nn.Module):
         """One generator pass for training; ``linear`` is the magnitude (B, bins, T) of clips of ``lengths``.
 
         ``draw`` gives normal numbers for the posterior and the source, ``draw_uniform`` numbers in [0, 1)
-        for the segments and the source. Clips shorter than a segment can't be trained on.
+        for the segments and the source. Raises ``ValueError`` for a clip shorter than a segment.
         """
         mask = length_mask(lengths, linear.shape[-1])[:, None].to(linear)
         singer, size = self.singer(features), self.config.segment_frames
@@ -233,7 +233,7 @@ class VitsSvc(nn.Module):
         mean_q, log_deviation_q = self.enc_q(linear, mask, singer)
         noise = draw(tuple(mean_q.shape)).to(mean_q)
         z = (mean_q + noise * log_deviation_q.exp()) * mask
-        starts = random_starts(draw_uniform((len(lengths),)), lengths - size + 1)
+        starts = random_starts(draw_uniform((len(lengths),)), lengths, size)
         f0 = segments(features.f0, starts, size)
         return Training(
             audio=self.decode(segments(z, starts, size), f0, draw, draw_uniform),

@@ -194,7 +194,9 @@ class Vits(nn.Module):
         """One generator pass for training; ``linear`` is the magnitude (B, bins, T) of the recording.
 
         ``draw`` gives normal numbers for the posterior and the durations, ``draw_uniform`` (B,) numbers
-        in [0, 1) for the segments. Utterances shorter than a segment can't be trained on.
+        in [0, 1) for the segments.
+
+        Raises ``ValueError`` for a recording shorter than a segment, or with fewer frames than symbols.
         """
         voice = self.speaker(speaker)
         token_mask = length_mask(lengths, symbols.shape[1])[:, None].to(linear)
@@ -206,7 +208,7 @@ class Vits(nn.Module):
         path = monotonic_path(likelihood, lengths, linear_lengths)
         loss = self._duration_loss(x, token_mask, path.sum(2)[:, None], voice, draw)
         size = self.config.segment_size
-        starts = random_starts(draw_uniform((len(symbols),)), linear_lengths - size + 1)
+        starts = random_starts(draw_uniform((len(symbols),)), linear_lengths, size)
         return Training(
             audio=self.dec(segments(z, starts, size), voice),
             starts=starts,
