@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 SHOWN = 5  # keys of one kind that an error names
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -192,3 +193,19 @@ def build_exactly(
         module = make()
     load_exactly(module, state, what=what, ignore=ignore, assign=True)
     return module.eval()
+
+
+def weight_file(folder: Path) -> Path:
+    """The one weight file of a published folder, whatever it is called.
+
+    Raises ``WeightsError`` where there is none, or several and none of the usual names.
+    """
+    usual = [folder / name for name in ("model.safetensors", "pytorch_model.bin")]
+    others = [path for path in sorted(folder.glob("*")) if path.suffix in WEIGHT_SUFFIXES]
+    files = [path for path in usual if path.is_file()] or others
+    if not files:
+        raise WeightsError(f"There are no weights in {folder}. Download the model again.")
+    if len(files) > 1 and files[0] not in usual:
+        names = ", ".join(path.name for path in files[:SHOWN])
+        raise WeightsError(f"{folder} should hold one weight file and has {len(files)}: {names}.")
+    return files[0]

@@ -66,6 +66,20 @@ def test_each_variation_is_what_its_seed_gives_alone(network: CausalLlama):
     assert not torch.equal(together[0][:4], together[1][:4])
 
 
+def test_a_row_that_ended_leaves_its_generator_alone(network: CausalLlama):
+    free = TokenSampling(max_length=60, min_new_tokens=0, temperature=3.0, top_k=0, top_p=1.0)
+    numbers = (11, 12)
+    together = seeds(*numbers)
+    lengths = [len(row) for row in generate_tokens(network, GIVEN, free, END, together)]
+    assert lengths[0] != lengths[1]
+    shorter = lengths.index(min(lengths))
+    alone = seeds(numbers[shorter])
+    generate_tokens(network, GIVEN, free, END, alone)
+    assert torch.equal(
+        torch.rand(3, generator=alone[0]), torch.rand(3, generator=together[shorter])
+    )
+
+
 def test_a_row_ends_at_the_end_token_but_not_before_the_least_length(network: CausalLlama):
     only_end = torch.zeros(40, dtype=torch.bool)
     only_end[3] = True

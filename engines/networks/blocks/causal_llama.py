@@ -174,7 +174,9 @@ def token_steps(
             barred = ~allowed.to(logits.device)
         barred[end] = count < how.min_new_tokens
         scores = how.scores(logits.masked_fill(barred, -torch.inf), seen)
-        drawn = draw(scores.softmax(-1), generators).masked_fill(ended, end)
+        drawn = torch.full_like(seen[:, 0], end)
+        live = (~ended).nonzero()[:, 0].tolist()  # a row that ended leaves its generator alone
+        drawn[live] = draw(scores[live].softmax(-1), [generators[row] for row in live])
         ended = ended | (drawn == end)
         yield TokenStep(logits, scores, drawn, ended)
         if bool(ended.all()) or count == room - 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engines.networks.blocks.draws import Draw, uniform
+from engines.networks.blocks.following import last_of, unheard
 from engines.networks.blocks.normalisation import Normalisation
 from engines.networks.blocks.repcodec import RepCodec, RepCodecConfig
 from engines.networks.blocks.sampling import Progress
@@ -33,21 +34,6 @@ FIRST_FILE = Path("s2a_model/s2a_model_1layer/model.safetensors")
 ALL_FILE = Path("s2a_model/s2a_model_full/model.safetensors")
 ENCODER_FILE = Path("acoustic_codec/model.safetensors")
 DECODER_FILE = Path("acoustic_codec/model_1.safetensors")
-
-
-def unheard(done: int, total: int) -> None:
-    """A ``Progress`` for callers who follow nothing."""
-
-
-def last_of(steps: Iterator[Tensor], progress: Progress, done: int, total: int) -> Tensor:
-    """The result of a sampler, telling each of its steps counted from ``done``."""
-    result: Tensor | None = None
-    for result in steps:  # noqa: B007
-        done += 1
-        progress(done, total)
-    if result is None:
-        raise ValueError("Nothing to generate: the number of steps is 0.")
-    return result
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from engines.networks.blocks.draws import uniform
+from engines.networks.blocks.following import last_of, unheard
 from engines.networks.blocks.sampling import Progress
 from engines.networks.blocks.unmasking import Unmasking
 from engines.networks.maskgct.pipeline import (
     AcousticSettings,
     AcousticStage,
     SpeechTokens,
-    last_of,
-    unheard,
 )
 from engines.networks.metis.stage1 import MetisConfig, MetisGenerator
 from engines.networks.weights import sizes_in
