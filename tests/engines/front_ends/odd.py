@@ -68,6 +68,11 @@ _ALPHABETS = [
 ]
 
 
+def spaced(phones: str) -> list[str]:
+    """Phones written with spaces between them."""
+    return phones.split(" ")
+
+
 def texts(count: int) -> list[str]:
     """``ALWAYS`` and random mixtures of scripts, ``count`` in all."""
     rng = random.Random(15)

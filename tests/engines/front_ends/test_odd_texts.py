@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from engines.base import StudioError
-from engines.tts.front_ends import debatts, maskgct
+from engines.networks.vits.symbols import SymbolTable
+from engines.tts.front_ends import debatts, maskgct, symbols, whisper
+from engines.tts.front_ends.lexicon import Lexicon, fastspeech2_ids, naturalspeech2_ids
 from tests.engines.front_ends import odd
+from tests.engines.front_ends.odd import spaced
 
 COUNT = 500
+VITS = symbols.SymbolText(
+    SymbolTable.of(
+        spaced("p b t d k ɡ f v θ s z ʃ h m n ŋ l ɹ w j iː ɪ ɛ æ ɑː ə ʌ uː oʊ eɪ aɪ _ , .")
+    )
+)
+tokens = functools.cache(whisper.WhisperText.read)
 
 FRONT_ENDS = {
     **{
@@ -19,6 +30,16 @@ FRONT_ENDS = {
         for language in ("zh", "en", "ja", "ko", "fr", "de")
     },
     "debatts": (lambda text: debatts.phones(text).ids, 363),
+    "vits": (lambda text: VITS.ids(text, blanks=True), len(VITS.table.ids)),
+    "fastspeech2": (lambda text: fastspeech2_ids(text, Lexicon.read()), 151),
+    "naturalspeech2": (lambda text: naturalspeech2_ids(text, Lexicon.read()), 87),
+    **{
+        f"dualcodec {language}": (
+            lambda text, language=language: tokens().ids("Good morning.", text, language),
+            68260,
+        )
+        for language in ("en", "zh")
+    },
 }
 
 
