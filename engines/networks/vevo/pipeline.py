@@ -35,6 +35,7 @@ from engines.networks.vevo.sound import (
     normalised_mel,
     vocoder_from_published,
 )
+from engines.networks.vevo.stages import in_two_stages
 from engines.networks.weights import sizes_in, weight_file
 
 STATISTICS_FILE = Path("hubert_large_l18_mean_std.safetensors")
@@ -193,31 +194,37 @@ class Vevo:
         voice converted whole, ``timbre`` is ``style``; for style alone it is the source.
         """
         assert self.language is not None
-        given = self.language.sequence(inputs, style.tokens).shape[1]
-        room = drawing.max_length - given
-        total = room + flowing.steps * len(generators)
-        rows = self.language.generate(
-            inputs,
-            style.tokens,
-            drawing,
-            generators,
-            as_published=as_published,
-            progress=lambda done, _: progress(done, total),
-        )
-        sounds = []
-        for place, (row, generator) in enumerate(zip(rows, generators, strict=True)):
-            before = room + place * flowing.steps
-            sounds.append(
-                self.voicing.speak(
-                    row[None],
-                    timbre,
-                    generator=generator,
-                    settings=flowing,
-                    as_published=as_published,
-                    progress=lambda done, _, before=before: progress(before + done, total),  # type: ignore[misc]
-                )
+        language = self.language
+
+        def draw(told: Progress) -> list[Tensor]:
+            return language.generate(
+                inputs,
+                style.tokens,
+                drawing,
+                generators,
+                as_published=as_published,
+                progress=told,
             )
-        return sounds
+
+        def voice(tokens: Tensor, generator: torch.Generator, told: Progress) -> Tensor:
+            return self.voicing.speak(
+                tokens,
+                timbre,
+                generator=generator,
+                settings=flowing,
+                as_published=as_published,
+                progress=told,
+            )
+
+        given = language.sequence(inputs, style.tokens).shape[1]
+        return in_two_stages(
+            draw,
+            voice,
+            generators,
+            room=drawing.max_length - given,
+            steps=flowing.steps,
+            progress=progress,
+        )
 
 
 def language_from_published(folder: Path, *, phones: bool) -> ContentStyleLanguage:
