@@ -35,6 +35,19 @@ def test_a_text_that_kills_espeak_gets_an_error_and_the_next_one_is_spoken(worke
     assert worker.ask("espeak", "good day", voice="en-us") == [list("ɡˈʊd dˈeɪ")]
 
 
+@pytest.mark.parametrize("text", DEADLY)
+def test_separated_phones_survive_such_texts_too(worker, text):
+    with contextlib.suppress(StudioError):
+        worker.ask("phones", text, voice="en-us")
+    ((ipa, mnemonics),) = worker.ask("phones", "good day", voice="en-us")
+    assert (ipa, mnemonics) == ("ɡ_ˈʊ_d d_ˈeɪ", "g_'U_d d_'eI")
+
+
+def test_separated_phones_of_an_unknown_voice_are_the_librarys_own_error(worker):
+    with pytest.raises(NativeError):
+        worker.ask("phones", "a", voice="xx")
+
+
 def dying(folder):
     """A worker that ends at a text instead of answering."""
     program = folder / "dying.py"

@@ -28,7 +28,7 @@ def spaced_marks(phonemes: str) -> str:
 
 def _spoken(text: str, language: str) -> str:
     """The phoneme string of text that has been normalised."""
-    text = plain_marks(text.strip())
+    text = plain_marks(re.sub(r"\s+", " ", text.strip()))
     text = re.sub(rf"[^\w\s_{MARKS}]", "", text)
     text = re.sub(rf"\s*([{MARKS}])\s*", r"\1", text)
     text = re.sub(r"\s+", " ", text)
