@@ -105,6 +105,19 @@ def test_a_caller_hears_of_each_step_and_can_stop_before_the_next(model: AudioLd
     assert seen == [(1, 6), (2, 6)]
 
 
+def test_latents_stay_float32_where_the_network_computes_in_bfloat16(folder: Path):
+    model, z = AudioLdmModel.from_published(folder), torch.randn(1, 4, 5, 3)
+    with torch.no_grad():
+        *_, whole = model.latents(context(), z, steps=3)
+        for part in (model.diffusion, model.autoencoder, model.vocoder):
+            part.bfloat16()
+        *_, half = model.latents(context().bfloat16(), z, steps=3)
+    assert half.dtype == torch.float32
+    assert (half - whole).abs().mean() < 0.05 * whole.abs().mean()
+    wav = model.generate(context().bfloat16(), generators=generators(1), frames=16, steps=1)
+    assert wav.dtype == torch.float32
+
+
 @pytest.mark.parametrize("steps", [0, 1000])
 def test_steps_outside_of_the_schedule_are_refused(steps: int):
     with pytest.raises(ValueError, match="1 to 999"):

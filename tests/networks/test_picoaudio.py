@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ from engines.networks.picoaudio.events import (
     TimelineError,
     grid,
     read_caption,
+    read_counts,
     read_timeline,
+    scatter,
     spoken,
     write_timeline,
 )
@@ -103,20 +106,34 @@ def test_captions_that_cannot_be_read_are_refused_in_words(text: str, said: str)
         read_timeline(text.replace(" ", "_"))
 
 
+def test_counted_events_are_placed_without_overlap():
+    assert read_counts("Cat meowing two times, gunshot 4 times and whistling once.") == [
+        ("cat_meowing", 2),
+        ("gunshot", 4),
+        ("whistling", 1),
+    ]
+    with pytest.raises(TimelineError, match="should look like"):
+        read_counts("cat meowing at 1-2")
+    event = scatter("gunshot", 9, 1.0, generators(3)[0])
+    assert all(end <= after for (_, end), (after, _) in pairwise(event.intervals))
+    assert all(start >= 0 and end <= 10 for start, end in event.intervals)
+    assert event != scatter("gunshot", 9, 1.0, generators(4)[0])
+    with pytest.raises(TimelineError, match="more than 10 s"):
+        scatter("gunshot", 11, 1.0, generators(3)[0])
+
+
 def test_an_interval_over_the_end_is_cut_and_the_next_one_kept():
     events = [Event("gunshot", [(1.0, 10.5), (0.2, 0.4)])]
     assert grid(events)[8].nonzero().flatten().tolist() == [*range(5, 10), *range(25, 255)]
     assert grid(events, as_published=True).sum() == 0
 
 
-@pytest.mark.parametrize("guidance", [1.0, 3.0])
-def test_variations_are_what_each_seed_gives_alone(model: PicoAudioModel, guidance: float):
-    how = {"steps": 2, "guidance": guidance}
+def test_a_variation_is_what_its_seed_gives_alone(model: PicoAudioModel):
+    how = {"steps": 2, "guidance": 3.0}
     together = model.generate(EVENTS, generators=generators(7, 8), **how)
     assert together.shape == (2, 160000)
-    for seed, wav in zip((7, 8), together, strict=True):
-        alone = model.generate(EVENTS, generators=generators(seed), **how)
-        torch.testing.assert_close(alone[0], wav, atol=1e-3, rtol=0)
+    alone = model.generate(EVENTS, generators=generators(8), **how)
+    torch.testing.assert_close(alone[0], together[1], atol=1e-3, rtol=0)
     assert (together[0] - together[1]).abs().max() > 0.02
 
 
@@ -143,6 +160,16 @@ def test_a_caller_hears_of_each_step_and_can_stop_before_the_next(model: PicoAud
             progress=stop,
         )
     assert seen == [(1, 5), (2, 5)]
+
+
+def test_it_computes_in_bfloat16(folder: Path, model: PicoAudioModel):
+    half = PicoAudioModel.from_published(folder)
+    half.diffusion.bfloat16()
+    half.first_stage.bfloat16()
+    wav = half.generate(EVENTS, generators=generators(7), steps=2)
+    whole = model.generate(EVENTS, generators=generators(7), steps=2)
+    assert wav.dtype == torch.float32
+    assert (wav - whole).abs().mean() < 0.1 * whole.abs().mean()
 
 
 def test_convolutions_whose_norm_was_removed_give_the_same():

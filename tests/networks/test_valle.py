@@ -79,6 +79,15 @@ def test_a_caller_hears_of_each_step_and_can_stop_before_the_next():
     assert seen == [(1, 19), (2, 19), (3, 19)]
 
 
+def test_it_computes_in_bfloat16():
+    whole, half = tiny(), tiny().bfloat16()
+    for network in (whole, half):
+        (codes,) = generate(network, PHONES, prompt(), generators=generators(0), how=SHORT)
+        assert codes.shape == (16, 4)
+    step = next(first_steps(half, PHONES, prompt()[..., 0], SHORT, generators(0)))
+    assert step.probabilities.dtype == torch.float32
+
+
 def test_speech_that_ends_at_once_has_no_frames():
     network = tiny()
     with torch.no_grad():

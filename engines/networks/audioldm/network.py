@@ -171,8 +171,15 @@ class AudioLdm(nn.Module):
     def guided(self, x: Tensor, step: int, prepared: Prepared, guidance: float) -> Tensor:
         """Noise of latents (B, C, H, W), away from that without text (Ho & Salimans 2022).
 
-        ``prepared`` is of B unconditional rows, then of B conditional ones.
+        ``prepared`` is of B unconditional rows, then of B conditional ones. The latents keep their
+        precision where the network computes in a lower one.
         """
         steps = torch.tensor([step], device=x.device)
-        without, with_text = self.unet(torch.cat([x, x]), steps, prepared).chunk(2)
+        both = self.unet(torch.cat([x, x]).to(self.dtype), steps, prepared).to(x)
+        without, with_text = both.chunk(2)
         return without + guidance * (with_text - without)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In what the network computes."""
+        return next(self.unet.parameters()).dtype

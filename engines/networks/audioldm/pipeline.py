@@ -116,10 +116,10 @@ class AudioLdmModel:
         config = self.autoencoder.config
         size = (N_MELS // config.reduction, -(-frames // config.reduction))
         shape = (len(generators), config.embed_dim or config.z_channels, *size)
-        z = normal(shape, generators).to(context)
+        z = normal(shape, generators).to(context.device)
         states = self.latents(context, z, steps=steps, guidance=guidance)
         for done, state in enumerate(states, 1):
             z = state
             if progress is not None:
                 progress(done, steps + 1)
-        return self.vocoder(self.autoencoder.decode(z)[:, 0])[:, 0]
+        return self.vocoder(self.autoencoder.decode(z.to(context))[:, 0])[:, 0].float()

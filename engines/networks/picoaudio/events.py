@@ -39,6 +39,13 @@ CAPTION = re.compile(
     rf"(?P<kind>[a-z][a-z _]*?) at (?P<times>{INTERVAL}(?:\s*,\s*{INTERVAL})*)", re.IGNORECASE
 )
 
+COUNTS = {"once": 1, "twice": 2, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
+COUNTED = re.compile(
+    rf"(?P<kind>[a-z][a-z _]*?) (?P<count>once|twice|({'|'.join(COUNTS)}|\d+)(?= times?\b))(?: times?)?",
+    re.IGNORECASE,
+)
+JOINT = re.compile(r"^\s*(?:,?\s*and\b|,|;)?\s*")
+
 
 class TimelineError(ValueError):
     """A description of events that can't be read."""
@@ -95,10 +102,44 @@ def read_caption(text: str) -> list[Event]:
             )
         kind = re.sub(r"[ _]+", "_", found["kind"].strip().lower())
         events.append(Event(kind, _intervals(found["times"])))
-        rest = re.sub(r"^\s*(?:,?\s*and\b|,|;)?\s*", "", rest[found.end() :])
+        rest = JOINT.sub("", rest[found.end() :])
     if not events:
         raise TimelineError("There is no event in the text.")
     return events
+
+
+def read_counts(text: str) -> list[tuple[str, int]]:
+    """Kinds and how often, of the form ``cat meowing two times and whistling once``.
+
+    Raises ``TimelineError`` where something else stands between, and for unknown events.
+    """
+    counts, rest = [], text.strip().rstrip(".")
+    while rest:
+        found = COUNTED.match(rest)
+        if found is None:
+            raise TimelineError(
+                f"“{rest}” should look like “cat meowing two times and whistling once”."
+            )
+        kind = re.sub(r"[ _]+", "_", found["kind"].strip().lower())
+        word = found["count"].lower()
+        counts.append((Event(kind, ()).kind, int(word) if word.isdecimal() else COUNTS[word]))
+        rest = JOINT.sub("", rest[found.end() :])
+    if not counts:
+        raise TimelineError("There is no event in the text.")
+    return counts
+
+
+def scatter(kind: str, count: int, length_s: float, generator: torch.Generator) -> Event:
+    """An event heard ``count`` times for ``length_s`` each, at random times that don't overlap.
+
+    Raises ``TimelineError`` where that takes more than 10 s.
+    """
+    free = SECONDS - count * length_s
+    if free < 0:
+        raise TimelineError(f"{count} times {length_s} s is more than {SECONDS:g} s.")
+    gaps = torch.rand(count, generator=generator).sort().values * free
+    starts = [round(float(gap) + place * length_s, 3) for place, gap in enumerate(gaps)]
+    return Event(kind, [(start, round(start + length_s, 3)) for start in starts])
 
 
 def write_timeline(events: Sequence[Event]) -> str:

@@ -136,19 +136,21 @@ class PicoAudioModel:
         """The latents (B, 8, 256, 16) after each step, from ``noise`` of that shape.
 
         ``channels`` (1, 2, 256, 16) and ``context`` (1, 1, D) are the same for all rows; ``draw`` gives
-        the noise of a step. Guidance of 1 asks the network for the conditional v alone.
+        the noise of a step. Guidance of 1 asks the network for the conditional v alone. The latents
+        keep their precision where the network, whose type is the context's, computes in a lower one.
         """
         rows, guided = len(noise), guidance != 1
         contexts = torch.cat([torch.zeros_like(context), context]) if guided else context
         prepared = prepare(self.diffusion, contexts, rows)
-        channels = channels.expand(rows * (2 if guided else 1), -1, -1, -1).to(noise)
+        channels = channels.expand(rows * len(contexts), -1, -1, -1).to(context)
 
         def predict(x: Tensor, step: int) -> Tensor:
             time = torch.tensor([step], device=x.device)
+            given = torch.cat([x, x] if guided else [x]).to(context)
+            v = self.diffusion(given, time, channels, prepared).to(x)
             if not guided:
-                return self.diffusion(x, time, channels, prepared)
-            both = self.diffusion(torch.cat([x, x]), time, channels, prepared)
-            without, with_text = both.chunk(2)
+                return v
+            without, with_text = v.chunk(2)
             return without + guidance * (with_text - without)
 
         return ancestral(self.schedule, predict, noise, steps, draw)
@@ -182,10 +184,11 @@ class PicoAudioModel:
         def draw(wanted: Sequence[int]) -> Tensor:
             return normal(wanted, generators)
 
-        x = draw(shape).to(context)
+        x = draw(shape).to(context.device)
         states = self.latents(channels, context, x, draw, steps=steps, guidance=guidance)
         for done, state in enumerate(states, 1):
             x = state
             if progress is not None:
                 progress(done, steps)
-        return self.first_stage.samples(self.first_stage.mel(x))[:, 0, :SAMPLES]
+        mel = self.first_stage.mel(x.to(context))
+        return self.first_stage.samples(mel)[:, 0, :SAMPLES].float()

@@ -26,6 +26,7 @@ class ValleSampling:
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Probabilities (B, V) of logits (B, V)."""
+        logits = logits.float()
         if self.temperature != 1:
             logits = logits / self.temperature
         return keep_top_p(keep_top_k(logits, self.top_k), self.top_p).softmax(-1)

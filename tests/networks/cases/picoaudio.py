@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -94,9 +95,11 @@ def loop(fixture: Fixture, model: PicoAudioModel, channels: Tensor) -> Iterator[
     for call, state in enumerate(states):
         yield f"loop.trace{call}", state
     yield "loop.out", states[-1]
-    draws = Draws(noise + unused)
-    guided = next(model.latents(*given, draws, steps=steps, guidance=3))
-    yield "loop.cfg3.out0", guided[:, :, : fixture["loop.cfg3.out0"].shape[2]]
+    for key in fixture.expected:
+        if named := re.fullmatch(r"loop\.cfg(\d+)\.out0", key):
+            draws = Draws(noise + unused)
+            guided = next(model.latents(*given, draws, steps=steps, guidance=int(named.group(1))))
+            yield key, guided[:, :, : fixture[key].shape[2]]
 
 
 def loss(fixture: Fixture, network: PicoAudio, channels: Tensor) -> Tensor:
