@@ -15,7 +15,7 @@ from transformers import Wav2Vec2BertConfig, Wav2Vec2BertModel
 from engines.networks.blocks.causal_llama import TokenSampling
 from engines.networks.blocks.resampling import resample
 from engines.networks.dualcodec.codec import PUBLISHED, DualCodec, DualCodecConfig, Variant
-from engines.networks.dualcodec.features import STATISTICS_FILE, DualCodecFeatures
+from engines.networks.dualcodec.features import STATISTICS_FILE
 from engines.networks.dualcodec.fill import FILE as FILLER_FILE
 from engines.networks.dualcodec.fill import AcousticFiller, AcousticFillerConfig
 from engines.networks.dualcodec.first import FILE as WRITER_FILE
@@ -67,7 +67,7 @@ W2V_BERT = {
     "intermediate_size": 24,
     "feature_projection_input_dim": 160,
 }
-HOW = TokenSampling(max_length=40, min_new_tokens=0, top_k=15, top_p=0.85)
+HOW = TokenSampling(max_length=40, min_new_tokens=0, top_k=15, top_p=0.85, repetition_penalty=1.1)
 
 
 def config(kind: type, name: str):
@@ -108,9 +108,8 @@ def filler(folder: Path) -> AcousticFiller:
 
 
 @pytest.fixture(scope="module")
-def speech(folder: Path, writer: SemanticWriter, filler: AcousticFiller) -> DualCodecSpeech:
-    features = DualCodecFeatures.from_published(folder, folder / "w2v-bert-2.0")
-    return DualCodecSpeech(features, DualCodec.from_published(folder), writer, filler)
+def speech(folder: Path) -> DualCodecSpeech:
+    return DualCodecSpeech.from_published(folder, folder, folder / "w2v-bert-2.0")
 
 
 def seeds(*numbers: int) -> list[torch.Generator]:
@@ -159,6 +158,21 @@ def test_only_semantic_codes_are_drawn_unless_as_published(writer):
     assert max(map(len, theirs)) == room - 1  # the last is lost
 
 
+def test_text_that_is_not_drawn_has_no_logits_and_changes_no_draw(writer):
+    spoken = writer.semantic_ids()
+    drawn = []
+    for step in writer.steps(TEXT, PROMPT, HOW, seeds(1)):
+        assert step.logits.shape == (1, 32 + 10)
+        seen = torch.cat([writer.prompt(TEXT, PROMPT)[0], torch.tensor(drawn, dtype=torch.long)])
+        with torch.no_grad():
+            whole = writer.llm(seen[None])[:, -1]
+        barred = ~spoken
+        barred[writer.config.eos_token_id] = False
+        wanted = HOW.scores(whole.masked_fill(barred, -torch.inf), seen[None]).softmax(-1)
+        torch.testing.assert_close(step.probabilities, wanted[:, :42])
+        drawn.append(int(step.drawn))
+
+
 def test_a_variation_is_the_same_alone(writer):
     together = writer.write(TEXT, PROMPT, seeds(3, 4), HOW)
     alone = [writer.write(TEXT, PROMPT, [seed], HOW)[0] for seed in seeds(3, 4)]
@@ -172,9 +186,9 @@ def test_drawing_with_a_cache_is_drawing_without(writer):
     (codes,) = writer.write(TEXT, PROMPT, seeds(1), taken, as_published=True)
     ids = writer.prompt(TEXT, PROMPT)
     for code in codes:
-        chances = taken.probabilities(writer.llm(ids)[:, -1], ids)
-        assert int(chances.argmax()) == int(code) + 10
-        ids = torch.cat([ids, chances.argmax(-1, keepdim=True)], 1)
+        likeliest = taken.scores(writer.llm(ids)[:, -1], ids).argmax(-1, keepdim=True)
+        assert int(likeliest) == int(code) + 10
+        ids = torch.cat([ids, likeliest], 1)
 
 
 class Cancelled(Exception):

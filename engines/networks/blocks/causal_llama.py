@@ -103,9 +103,15 @@ class CausalLlama(nn.Module):
         """Tokens (B, T) to logits (B, T, V) of the token behind each."""
         return self.lm_head(self.model(ids, mask=mask))
 
-    def next_logits(self, ids: Tensor, cache: KeyValueCache) -> Tensor:
-        """Logits (B, V) of what follows ``ids`` (B, T), which follow those in the cache."""
-        return self.lm_head(self.model(ids, cache=cache)[:, -1])
+    def next_logits(self, ids: Tensor, cache: KeyValueCache, first: int | None = None) -> Tensor:
+        """Logits (B, V) of what follows ``ids`` (B, T), which follow those in the cache.
+
+        Only of the ``first`` tokens of the vocabulary, where that is given.
+        """
+        hidden = self.model(ids, cache=cache)[:, -1]
+        if first is None:
+            return self.lm_head(hidden)
+        return F.linear(hidden, self.lm_head.weight[:first])
 
 
 @dataclass(frozen=True)
@@ -158,12 +164,17 @@ def token_steps(
     """Draws what follows ``given`` (1, L), in as many variations as there are ``generators``.
 
     A row ends where ``end`` is drawn, and draws nothing but ``end`` from there on; all end at
-    ``max_length``. Only tokens where ``allowed`` (V,) is true are drawn, and ``end``.
+    ``max_length``. Only tokens where ``allowed`` (V,) is true are drawn, and ``end``; logits behind the
+    last of them aren't computed.
     """
     rows = len(generators)
     room = how.max_length - given.shape[1]
     cache = network.model.cache(1, how.max_length)
-    logits = network.next_logits(given, cache).expand(rows, -1)
+    first = None
+    if allowed is not None:
+        ids = torch.arange(len(allowed), device=allowed.device)
+        first = max(end, int((ids * allowed).max())) + 1
+    logits = network.next_logits(given, cache, first).expand(rows, -1)
     if rows > 1:
         cache = cache.rows(rows)
     seen = given.expand(rows, -1)
@@ -171,7 +182,7 @@ def token_steps(
     for count in range(room):
         barred = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
         if allowed is not None:
-            barred = ~allowed.to(logits.device)
+            barred = ~allowed[:first].to(logits.device)
         barred[end] = count < how.min_new_tokens
         scores = how.scores(logits.masked_fill(barred, -torch.inf), seen)
         drawn = torch.full_like(seen[:, 0], end)
@@ -182,7 +193,7 @@ def token_steps(
         if bool(ended.all()) or count == room - 1:
             return
         seen = torch.cat([seen, drawn[:, None]], dim=1)
-        logits = network.next_logits(drawn[:, None], cache)
+        logits = network.next_logits(drawn[:, None], cache, first)
 
 
 def generate_tokens(

@@ -13,13 +13,15 @@ Progress = Callable[[int, int], None]  # steps done and steps in all; it may rai
 def penalize_repeated(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
     """Logits (B, V) of the ids in ``seen`` (B, N), divided by ``penalty``; negative ones times it.
 
-    Keskar et al. 2019 (CTRL).
+    Ids from V on, which can't be drawn, don't matter. Keskar et al. 2019 (CTRL).
     """
     if penalty == 1:
         return logits
-    score = logits.gather(1, seen)
-    score = torch.where(score < 0, score * penalty, score / penalty)
-    return logits.scatter(1, seen, score)
+    rows, size = logits.shape
+    repeated = torch.zeros(rows, size + 1, dtype=torch.bool, device=logits.device)
+    repeated = repeated.scatter(1, seen.clamp(max=size), value=True)[:, :size]
+    penalized = torch.where(logits < 0, logits * penalty, logits / penalty)
+    return torch.where(repeated, penalized, logits)
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -67,6 +68,16 @@ class DualCodecSpeech:
     codec: DualCodec
     writer: SemanticWriter
     filler: AcousticFiller
+
+    @classmethod
+    def from_published(cls, codec: Path, models: Path, w2v_bert: Path) -> DualCodecSpeech:
+        """From folders as ``amphion/dualcodec``, ``amphion/dualcodec-tts`` and ``facebook/w2v-bert-2.0``."""
+        return cls(
+            DualCodecFeatures.from_published(codec, w2v_bert),
+            DualCodec.from_published(codec),
+            SemanticWriter.from_published(models),
+            AcousticFiller.from_published(models),
+        )
 
     @torch.inference_mode()
     def reference(self, samples: Tensor) -> Tensor:
