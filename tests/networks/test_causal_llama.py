@@ -96,6 +96,14 @@ def test_nothing_but_allowed_tokens_is_drawn(network: CausalLlama):
     assert int(tokens.max()) < 6
 
 
+def test_marks_behind_the_end_may_be_given_though_they_cannot_be_repeated(network: CausalLlama):
+    how = TokenSampling(max_length=30, min_new_tokens=4, repetition_penalty=2.0)
+    allowed = torch.arange(40) < 20
+    given = torch.cat([torch.tensor([[38, 39]]), GIVEN], dim=1)
+    (tokens,) = generate_tokens(network, given, how, 25, seeds(1), allowed=allowed)
+    assert int(tokens.max()) < 20
+
+
 def test_the_length_counts_what_is_given_and_a_full_sequence_is_refused(network: CausalLlama):
     never = TokenSampling(max_length=12, min_new_tokens=100)
     (tokens,) = generate_tokens(network, GIVEN, never, END, seeds(1))

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.networks.blocks.cache import KeyValueCache, causal_mask
+from engines.networks.blocks.int8 import Int8Linear
 from engines.networks.blocks.llama import AttentionProjections, GatedMlp, RmsNorm, Rotary
 from engines.networks.blocks.sampling import (
     Progress,
@@ -109,8 +110,8 @@ class CausalLlama(nn.Module):
         Only of the ``first`` tokens of the vocabulary, where that is given.
         """
         hidden = self.model(ids, cache=cache)[:, -1]
-        if first is None:
-            return self.lm_head(hidden)
+        if isinstance(self.lm_head, Int8Linear):
+            return self.lm_head.some(hidden, first)
         return F.linear(hidden, self.lm_head.weight[:first])
 
 
@@ -177,7 +178,8 @@ def token_steps(
     logits = network.next_logits(given, cache, first).expand(rows, -1)
     if rows > 1:
         cache = cache.rows(rows)
-    seen = given.expand(rows, -1)
+    seen = given if first is None else given[given < first][None]
+    seen = seen.expand(rows, -1)
     ended = torch.zeros(rows, dtype=torch.bool, device=given.device)
     for count in range(room):
         barred = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
@@ -185,9 +187,12 @@ def token_steps(
             barred = ~allowed[:first].to(logits.device)
         barred[end] = count < how.min_new_tokens
         scores = how.scores(logits.masked_fill(barred, -torch.inf), seen)
-        drawn = torch.full_like(seen[:, 0], end)
         live = (~ended).nonzero()[:, 0].tolist()  # a row that ended leaves its generator alone
-        drawn[live] = draw(scores[live].softmax(-1), [generators[row] for row in live])
+        if len(live) == rows:
+            drawn = draw(scores.softmax(-1), generators)
+        else:
+            drawn = torch.full_like(seen[:, 0], end)
+            drawn[live] = draw(scores[live].softmax(-1), [generators[row] for row in live])
         ended = ended | (drawn == end)
         yield TokenStep(logits, scores, drawn, ended)
         if bool(ended.all()) or count == room - 1:

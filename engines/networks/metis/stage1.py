@@ -90,5 +90,5 @@ class MetisGenerator(SemanticGenerator):
         tokens of the first part, where P may be 0.
         """
         length = features.shape[1] - prompt.shape[1]
-        condition = self.cond_adapter(features)
+        condition = self.cond_adapter(features.to(self.mask_emb.weight))
         return self.sample(prompt, length, settings, draw, condition=condition)
