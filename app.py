@@ -15,10 +15,9 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 
 from pydantic import ValidationError
 
-from engines import logs
 from engines.base import StudioError
-from engines.settings import Settings
-from engines.studio import Studio
+from engines.studio import Studio, logs
+from engines.studio.settings import Settings
 from storage import StorageError
 
 
@@ -39,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 3
     # read when gradio is imported: uploads stay inside the data folder
     os.environ["GRADIO_TEMP_DIR"] = str(studio.store.folder("cache") / "uploads")
-    from tabs import layout, server
+    from tabs import layout
+    from tabs.http import server
 
     with studio:
         return server.serve(studio, layout.build(studio), layout.page_kwargs())

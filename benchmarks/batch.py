@@ -18,10 +18,10 @@ from pydantic import Field
 
 from benchmarks.common import show
 from engines.base import Card, Clip, Engine, Params, Seed, Task
-from engines.jobs import JobContext, Live
-from engines.knobs import parse
-from engines.settings import Settings
+from engines.parameters import parse
 from engines.studio import Studio
+from engines.studio.jobs import JobContext, Live
+from engines.studio.settings import Settings
 
 WORDS = "Boat {} came in with the tide."
 ROWS = {"piper": 4, "blip": 40}  # in each round

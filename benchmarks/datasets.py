@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 
 from benchmarks.common import median_s, show
 from storage import DatasetFilter, DatasetKind, Store
-from storage.clip_rows import INSERT_WORDS, words_of
+from storage.clips.rows import INSERT_WORDS, words_of
 
 CLIPS_PER_PROMPT = 4
 COPIES = 50  # every so many clips, one has the sound of another

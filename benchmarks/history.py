@@ -20,7 +20,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from storage import ClipQuery, Sort, Store
-from storage.clip_rows import INSERT_WORDS, words_of
+from storage.clips.rows import INSERT_WORDS, words_of
 
 REPEATS = 5
 ENGINES = ("piper", "kokoro", "vevo", "diffsinger", "ace-step", "audioldm", "import")

@@ -31,9 +31,9 @@ from transformers import (
 )
 
 from benchmarks.common import show
-from engines.music.attention import RECENT
-from engines.music.decoding import Decoder
-from engines.music.packing import Format
+from engines.music.musicgen.attention import RECENT
+from engines.music.musicgen.decoding import Decoder
+from engines.music.musicgen.packing import Format
 
 PAD, TEXT_TOKENS, GUIDANCE, TOP_K = 2048, 20, 3.0, 250
 STRIDE = 16  # of the tokens at which logits are compared

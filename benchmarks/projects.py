@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from storage import Store
-from storage.project_export import Selection, export
-from storage.project_import import dry_run, take_in
+from storage.project.exporting import Selection, export
+from storage.project.importing import dry_run, take_in
 
 RATE = 48_000
 CLIP_S = 60

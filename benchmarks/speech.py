@@ -12,8 +12,8 @@ import tempfile
 import psutil
 
 from benchmarks.common import median_s, show
-from engines.settings import Settings
 from engines.studio import Studio
+from engines.studio.settings import Settings
 
 TEXT = (
     "The harbour was quiet in the early morning. Two boats came in with the tide, and nobody "

@@ -114,11 +114,12 @@ class Watch:
 
 def ours(work: Path) -> None:
     """A run of the studio; its recorder is where it waits."""
-    from training import devices, session
     from training.config import RunConfig
-    from training.corpus import read
-    from training.loop import Trainer
+    from training.musicgen import session
     from training.record import Recorder, RunRecord
+    from training.run import devices
+    from training.run.corpus import read
+    from training.run.loop import Trainer
 
     watch = Watch()
 

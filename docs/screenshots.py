@@ -13,10 +13,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import sync_playwright
-
 from engines.music.params import TINY
 from engines.settings import Settings
+from playwright.sync_api import sync_playwright
+
 from engines.studio import Studio
 from storage import DatasetFilter
 from tests.browser.steps import go

@@ -10,22 +10,30 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from fastapi import APIRouter
+
 from engines.studio import Studio
-from tabs.api_adapters import AdapterEndpoints
-from tabs.api_batch import BatchEndpoints
-from tabs.api_clips import ClipEndpoints
-from tabs.api_compare import CompareEndpoints
-from tabs.api_engines import EngineEndpoints, PresetEndpoints
-from tabs.api_evaluation import EvaluationEndpoints
-from tabs.api_jobs import JobEndpoints, MakeEndpoints, engine_endpoint
-from tabs.api_judging import JudgingEndpoints
-from tabs.api_learning import DatasetEndpoints
-from tabs.api_links import LinkEndpoints
-from tabs.api_listening import ListeningEndpoints
-from tabs.api_projects import ProjectEndpoints
-from tabs.api_prompts import PromptEndpoints
-from tabs.api_training import TrainingEndpoints
-from tabs.endpoint import checked, publish
+from tabs.about.engines_api import EngineEndpoints, PresetEndpoints
+from tabs.batch import routes as batch_routes
+from tabs.batch.api import BatchEndpoints
+from tabs.compare import routes as compare_routes
+from tabs.compare.api import CompareEndpoints
+from tabs.evaluate import routes as evaluation_routes
+from tabs.evaluate.api import EvaluationEndpoints
+from tabs.http.endpoint import checked, publish
+from tabs.judge.api import JudgingEndpoints
+from tabs.judge.links_api import LinkEndpoints
+from tabs.judge.listen import routes as listening_routes
+from tabs.judge.tests_api import ListeningEndpoints
+from tabs.learn import routes as learn_routes
+from tabs.learn.adapters_api import AdapterEndpoints
+from tabs.learn.datasets_api import DatasetEndpoints
+from tabs.learn.training_api import TrainingEndpoints
+from tabs.library import projects_routes
+from tabs.library.clips_api import ClipEndpoints
+from tabs.library.projects_api import ProjectEndpoints
+from tabs.make.api import JobEndpoints, MakeEndpoints, engine_endpoint
+from tabs.make.prompts_api import PromptEndpoints
 
 GROUPS = (
     MakeEndpoints,
@@ -44,6 +52,16 @@ GROUPS = (
     TrainingEndpoints,
     AdapterEndpoints,
     ProjectEndpoints,
+)
+
+# routes beside the endpoints: sounds, pictures, files, and the pages of tests taken by link
+ROUTERS: tuple[Callable[[Studio], APIRouter], ...] = (
+    listening_routes.router,
+    evaluation_routes.router,
+    batch_routes.router,
+    learn_routes.router,
+    projects_routes.router,
+    compare_routes.router,
 )
 
 

@@ -8,29 +8,20 @@ from typing import Any
 import gradio as gr
 
 from engines.base import Task
-from engines.settings import VERSION
 from engines.studio import Studio
-from tabs import (
-    api,
-    batch,
-    compare,
-    evaluate,
-    help,
-    history,
-    home,
-    jobs,
-    judge,
-    loop,
-    models,
-    music,
-    projects,
-    rater,
-    shortcuts,
-    speech,
-    task,
-)
-from tabs.page import refresher
-from tabs.reuse import Reuse
+from engines.studio.settings import VERSION
+from tabs import api
+from tabs.about import help, home, jobs, models
+from tabs.batch import page as batch
+from tabs.compare import page as compare
+from tabs.evaluate import page as evaluate
+from tabs.judge import page as judge
+from tabs.learn import page as loop
+from tabs.library import history, projects
+from tabs.make import music, speech
+from tabs.ui import rater, shortcuts, task
+from tabs.ui.page import refresher
+from tabs.ui.reuse import Reuse
 
 HERE = Path(__file__).parent
 FONTS = ["Inter", "system-ui", "Segoe UI", "Roboto", "Noto Sans", "Noto Sans CJK JP", "sans-serif"]
@@ -97,14 +88,21 @@ def theme() -> gr.themes.Base:
     )
 
 
+def assets(suffix: str) -> list[Path]:
+    """The style sheets or scripts of all rooms but those of pages that stand alone, by name."""
+    found = (path for path in HERE.rglob(f"*{suffix}") if path.parent.name != "listen")
+    return sorted(found, key=lambda path: path.name)
+
+
 def page_kwargs() -> dict[str, Any]:
-    """Theme, styles and scripts for ``gr.mount_gradio_app``: every .css and .js file of this folder."""
-    script = "\n".join(path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*.js")))
+    """Theme, styles, scripts and routes, for ``server.create_app``."""
+    script = "\n".join(path.read_text(encoding="utf-8") for path in assets(".js"))
     script = script.replace("__SHORTCUTS__", shortcuts.as_json())
     return {
         "theme": theme(),
-        "css_paths": sorted(HERE.glob("*.css")),
+        "css_paths": assets(".css"),
         "head": f"<script>{script}</script>",
+        "routers": api.ROUTERS,
     }
 
 

@@ -20,8 +20,8 @@ if os.environ.get("PYTEST_XDIST_WORKER"):  # each worker has one core
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from engines import registry
-from engines.settings import Settings
 from engines.studio import Studio
+from engines.studio.settings import Settings
 from tests import tiny_musicgen as tiny
 from tests.fakes import Hungry, Tone
 
@@ -107,7 +107,8 @@ class served_app:
     def __enter__(self) -> Served:
         import gradio as gr
 
-        from tabs import api, layout, server
+        from tabs import api, layout
+        from tabs.http import server
 
         if self._whole:
             demo, page = layout.build(self._studio), layout.page_kwargs()
@@ -115,7 +116,7 @@ class served_app:
             with gr.Blocks(analytics_enabled=False) as demo:
                 gr.Markdown("Amphion Studio")
                 api.build(self._studio)
-            page = {}
+            page = {"routers": api.ROUTERS}
         url = self._stack.enter_context(server.serving(self._studio, demo, **page))
         return Served(url, self._studio)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engines.reference import document
 from engines.registry import BUILT_IN, Registry
-from engines.settings import Settings
+from engines.studio.reference import document
+from engines.studio.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
@@ -34,7 +34,7 @@ def test_the_engine_pages_are_those_of_the_cards(monkeypatch):
     registry.discover()
     assert BUILT_IN.exists()
     assert (ROOT / "docs" / "engines.md").read_text(encoding="utf-8") == document(registry), (
-        "run: python -m engines.reference docs/engines.md"
+        "run: python -m engines.studio.reference docs/engines.md"
     )
 
 

@@ -33,7 +33,7 @@ def test_the_space_header_names_the_pinned_gradio_and_this_entry():
 
 
 def test_versions_agree():
-    from engines.settings import VERSION
+    from engines.studio.settings import VERSION
 
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert PROJECT["version"] == VERSION
@@ -41,7 +41,7 @@ def test_versions_agree():
 
 
 def test_nothing_heavy_is_imported_with_the_app():
-    code = "import sys, app, tabs.layout, tabs.server; print(*sys.modules)"
+    code = "import sys, app, tabs.layout, tabs.http.server; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
@@ -52,7 +52,7 @@ def test_nothing_heavy_is_imported_with_the_app():
 
 def test_the_entry_of_a_space_offers_demo_and_listens_for_its_proxy(tmp_path):
     code = (
-        "import app; from engines.settings import Settings; s = Settings();"
+        "import app; from engines.studio.settings import Settings; s = Settings();"
         "print(s.host, s.port, s.refuse_exposure() or 'fine', type(app.demo).__name__)"
     )
     env = {**os.environ, "SPACE_ID": "someone/studio", "STUDIO_DATA": str(tmp_path)}

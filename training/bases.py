@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from engines.base import Availability, Engine, NotReady, StudioError, Weights
-from engines.music.checkpoint import describe, fingerprint
+from engines.music.musicgen.checkpoint import describe, fingerprint
 
 if TYPE_CHECKING:
-    from engines.music.musicgen import MusicGen
+    from engines.music.musicgen.engine import MusicGen
     from engines.studio import Studio
 
 ENGINE = "musicgen"

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from engines.base import InvalidParams, NotReady, StudioError
-from engines.knobs import Kind, Knob, knobs
-from engines.music.checkpoint import describe
-from storage.errors import StorageError
+from engines.music.musicgen.checkpoint import describe
+from engines.parameters import Kind, Knob, knobs
+from storage.base.errors import StorageError
 from training.config import PRESET_WIDTH, RunConfig, preset, presets
 from training.record import Recorder, RunRecord, State, open_log, read_metrics
 
@@ -166,7 +166,7 @@ def _listed(knob: Knob | None, value: str) -> Any:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from training import session
+    from training.musicgen import session
 
     folder: Path | None = options.run or options.output
     if folder is None:
@@ -183,7 +183,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _paths(config: RunConfig, data: Path, cache: Path) -> Any:
-    from training.session import Paths
+    from training.musicgen.session import Paths
 
     base, revision = _base(config.base, data)
     dataset = Path(config.dataset)
@@ -203,8 +203,8 @@ def _base(name: str, data: Path) -> tuple[Path, str]:
     """The folder and revision of a base: a folder itself, or weights in the data folder."""
     if (Path(name) / "config.json").is_file():
         return Path(name), ""
-    from engines.hub import Hub
-    from engines.music.musicgen import MusicGen
+    from engines.music.musicgen.engine import MusicGen
+    from engines.studio.hub import Hub
     from training.bases import known
 
     hub = Hub(data / "models")
@@ -240,7 +240,8 @@ def _attempt(folder: Path) -> str:
     """Train; returns what went wrong, or ""."""
     from transformers.utils.logging import disable_progress_bar
 
-    from training import devices, session
+    from training.musicgen import session
+    from training.run import devices
 
     disable_progress_bar()
     try:
@@ -255,7 +256,7 @@ def _attempt(folder: Path) -> str:
 
 
 def _unexpected(error: Exception) -> str:
-    from engines.runtime import is_out_of_memory
+    from engines.studio.runtime import is_out_of_memory
 
     if is_out_of_memory(error):
         return (
@@ -266,7 +267,7 @@ def _unexpected(error: Exception) -> str:
 
 
 def _write_failure(folder: Path, message: str) -> None:
-    from storage.ids import utc_now
+    from storage.base.ids import utc_now
 
     try:
         record = RunRecord.read(folder) or RunRecord(folder.name, pid=os.getpid())
@@ -304,7 +305,7 @@ def _presets(options: argparse.Namespace) -> int:
 
 
 def _merge(options: argparse.Namespace) -> int:
-    from training.adapters import merge_into
+    from training.lab.adapters import merge_into
 
     if options.output.exists() and any(options.output.iterdir()):
         raise StudioError(f"{options.output} is not empty; choose another folder.")

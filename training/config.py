@@ -13,7 +13,7 @@ import yaml
 from pydantic import Field
 
 from engines.base import MAX_SEED, Params, StudioError
-from engines.knobs import parse, plain
+from engines.parameters import parse, plain
 
 PRESETS = Path(__file__).parents[1] / "configs" / "training.json"
 PRESET_WIDTH = 1024  # of MusicGen Small's decoder, which the presets' epochs are for

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from engines.base import StudioError
 from storage import StorageError, resolve_under
-from storage.csv_tables import plain
+from storage.base.csv_tables import plain
 
 if TYPE_CHECKING:
     from storage import DatasetItem, DatasetRow

@@ -17,9 +17,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from storage.errors import translated
-from storage.files import write_whole
-from storage.ids import utc_now
+from storage.audio.files import write_whole
+from storage.base.errors import translated
+from storage.base.ids import utc_now
 
 RECORD, METRICS, LOG, STOP = "run.json", "metrics.jsonl", "log.txt", "stop"
 HEARTBEAT_S = 2.0

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.music import checkpoint, codes, lora
-from engines.music.decoding import Decoder
-from engines.music.params import MusicGenParams
+from engines.music.musicgen import checkpoint, codes, lora
+from engines.music.musicgen.decoding import Decoder
+from engines.music.musicgen.params import MusicGenParams
 
 TOGETHER = 6  # clips that are decoded in one batch
 PEAK = 0.999969  # the largest value that 16 bits hold

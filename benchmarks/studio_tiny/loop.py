@@ -20,11 +20,11 @@ import numpy as np
 from benchmarks.common import machine, show
 from benchmarks.studio_tiny import clips, probe, prompts
 from benchmarks.studio_tiny.probe import Probe
-from engines.music.params import SHIPPED, TINY
-from engines.settings import Settings
+from engines.music.musicgen.params import SHIPPED, TINY
 from engines.studio import Studio
+from engines.studio.settings import Settings
 from storage import ClipRow, DatasetFilter
-from training.lab import Lab
+from training.lab.lab import Lab
 
 JUDGED = 24
 HELD_OUT_SHARE = 1 / 6  # of the prompts, so that about 20 clips are learned

@@ -50,9 +50,9 @@ def measure(model: Path, threads: int = 0) -> Speed:
 def main(model: Path, started: float) -> None:
     """Make two clips and print a ``Speed`` as JSON; ``started`` is when the process was, by
     ``time.time``."""
-    from engines.hub import OWN
-    from engines.settings import Settings
     from engines.studio import Studio
+    from engines.studio.hub import OWN
+    from engines.studio.settings import Settings
 
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder) / "models" / OWN

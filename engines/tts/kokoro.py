@@ -18,9 +18,9 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Card, Choice, Device, NotReady, StudioError, Task, Weights
+from engines.onnx.session import give_memory_back, open_session
 from engines.tts.native import WORKER_PROCESS
 from engines.tts.normalize import expand_abbreviations
-from engines.tts.onnx_session import give_memory_back, open_session
 from engines.tts.phonemes import kokoro_phonemes
 from engines.tts.speech import DEFAULT, SpeechEngine, SpeechParams
 from engines.tts.text import check_speakable, in_script_of

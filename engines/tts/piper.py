@@ -16,10 +16,10 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Card, Choice, Device, NotReady, Seed, StudioError, Task, Weights
+from engines.onnx.noise import draw, take_noise_out
+from engines.onnx.session import give_memory_back, open_session
 from engines.tts.native import WORKER_PROCESS
 from engines.tts.normalize import expand_abbreviations
-from engines.tts.onnx_noise import draw, take_noise_out
-from engines.tts.onnx_session import give_memory_back, open_session
 from engines.tts.phonemes import Phonemizer
 from engines.tts.speech import DEFAULT, NoiseScale, SpeechEngine, SpeechParams
 from engines.tts.text import check_speakable, in_script_of

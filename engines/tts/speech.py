@@ -10,7 +10,7 @@ from pydantic import Field
 
 from engines.audio import Joiner, trim_silence
 from engines.base import Clip, Engine, Job, Params, StudioError
-from engines.tts.onnx_session import give_memory_back
+from engines.onnx.session import give_memory_back
 from engines.tts.text import check_text, chunk, clean, has_speech
 
 MAX_CHARS = 50_000

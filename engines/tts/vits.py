@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Card, Choice, Device, NotReady, Seed, StudioError, Task, Weights
+from engines.onnx.session import give_memory_back
 from engines.tts.normalize import expand_abbreviations, normalize
-from engines.tts.onnx_session import give_memory_back
 from engines.tts.phonemes import espeak_ipa
 from engines.tts.speech import DEFAULT, NoiseScale, SpeechEngine, SpeechParams
 from engines.tts.text import check_speakable, is_spoken

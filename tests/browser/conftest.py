@@ -77,7 +77,8 @@ def browser() -> Iterator:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The whole app with Piper and the fake engine."""
-    from tabs import layout, server
+    from tabs import layout
+    from tabs.http import server
 
     folder = tmp_path_factory.mktemp("site")
     engines = folder / "engines.json"

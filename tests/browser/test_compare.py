@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engines.evaluation import wishes
-from tabs import compare
+from engines.studio.evaluation import plan as wishes
+from tabs.compare import page as compare
 from tests.browser.ears import hears, ready, silence
 from tests.browser.steps import go, shot
 

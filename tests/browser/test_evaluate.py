@@ -10,11 +10,11 @@ import pytest
 import soundfile
 
 from engines import registry
-from engines.evaluation import measuring
 from engines.studio import Studio
+from engines.studio.evaluation import measuring
 from tests.browser.steps import go
 from tests.conftest import Served, make_settings
-from tests.metrics.conftest import at_snr, tone
+from tests.engines.metrics.conftest import at_snr, tone
 
 PATIENCE_MS = int(os.environ.get("PATIENCE_MS", 180_000))
 SHOTS = os.environ.get("SHOTS", "")
@@ -23,7 +23,8 @@ SHOTS = os.environ.get("SHOTS", "")
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The whole app with the fake engine; everything is measured in its own process."""
-    from tabs import layout, server
+    from tabs import layout
+    from tabs.http import server
 
     folder = tmp_path_factory.mktemp("evaluate")
     engines = folder / "engines.json"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import TimeoutError
 
-from engines.judging.designs import Design
+from engines.studio.judging.designs import Design
 from tests.browser.ears import hear_all, hears, ready, silence
 from tests.browser.steps import go
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from engines.judging.designs import Design
+from engines.studio.judging.designs import Design
 from tests.browser.ears import LISTEN, hear, hear_all, silence
 from tests.browser.steps import go
 

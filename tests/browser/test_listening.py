@@ -12,7 +12,7 @@ import os
 import numpy as np
 import pytest
 
-from engines.judging.designs import Design
+from engines.studio.judging.designs import Design
 from tests.browser.ears import hear, hear_all, ready, silence
 from tests.browser.steps import go
 

@@ -9,8 +9,8 @@ import pytest
 
 from engines import registry
 from engines.studio import Studio
-from storage.dataset_filter import DatasetFilter
-from tabs.learning import lab_of
+from storage.learning.dataset_filter import DatasetFilter
+from tabs.learn.steps import lab_of
 from tests.browser.ears import hear_all, ready
 from tests.browser.steps import generate, go, music_clips, prompt, set_number
 from tests.conftest import Served, make_settings
@@ -24,11 +24,12 @@ PATIENCE_MS = 300_000
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, tiny_musicgen):
     """The whole app with MusicGen and a tiny model among a person's own."""
-    from tabs import layout, server
+    from tabs import layout
+    from tabs.http import server
 
     folder = tmp_path_factory.mktemp("loop")
     engines = folder / "engines.json"
-    engines.write_text(json.dumps(["tests.fakes:Tone", "engines.music.musicgen:MusicGen"]))
+    engines.write_text(json.dumps(["tests.fakes:Tone", "engines.music.musicgen.engine:MusicGen"]))
     shutil.copytree(tiny_musicgen, folder / "data" / "models" / "own" / MODEL)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "BUILT_IN", engines)

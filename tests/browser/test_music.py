@@ -34,11 +34,12 @@ READ = (
 def site(tmp_path_factory):
     """The whole app with MusicGen and a tiny model, at a rate that browsers play, among a person's
     own."""
-    from tabs import layout, server
+    from tabs import layout
+    from tabs.http import server
 
     folder = tmp_path_factory.mktemp("music")
     engines = folder / "engines.json"
-    engines.write_text(json.dumps(["tests.fakes:Tone", "engines.music.musicgen:MusicGen"]))
+    engines.write_text(json.dumps(["tests.fakes:Tone", "engines.music.musicgen.engine:MusicGen"]))
     own = folder / "data" / "models" / "own"
     tiny_musicgen.make(own / MODEL, sample_rate=16_000)
     stated = tiny_musicgen.make(own / STEADY, sample_rate=16_000) / "generation_config.json"

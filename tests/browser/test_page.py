@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tabs.shortcuts import SHORTCUTS
+from tabs.ui.shortcuts import SHORTCUTS
 from tests.browser.steps import go, tone, wait_for_clip
 
 TABS = (

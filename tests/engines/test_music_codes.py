@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from engines.base import StudioError
-from engines.music import checkpoint, codes, melody
-from engines.music.sound import SoundStream, bake
+from engines.music.musicgen import checkpoint, codes, melody
+from engines.music.musicgen.sound import SoundStream, bake
 from tests.tiny_musicgen import PAD, make
 
 KINDS = {

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from engines.base import Cancelled, StudioError
-from engines.music import checkpoint, codes, packing
-from engines.music.attention import RECENT
-from engines.music.decoding import Decoder
-from engines.music.sampling import Sampling, choose
-from engines.music.torch_layers import GpuLayers
+from engines.music.musicgen import checkpoint, codes, packing
+from engines.music.musicgen.attention import RECENT
+from engines.music.musicgen.decoding import Decoder
+from engines.music.musicgen.sampling import Sampling, choose
+from engines.music.musicgen.torch_layers import GpuLayers
 from tests.tiny_musicgen import make
 
 KINDS = {

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engines.base import StudioError
-from engines.music import checkpoint, lora
+from engines.music.musicgen import checkpoint, lora
 from tests.tiny_musicgen import make
 
 B_WEIGHT = "base_model.model.model.decoder.layers.0.self_attn.q_proj.lora_B.weight"

@@ -10,11 +10,11 @@ import torch
 
 from engines import registry
 from engines.base import Adapter, Availability, InvalidParams, NotReady, StudioError
-from engines.music import checkpoint, codes, lora
-from engines.music.decoding import Decoder
-from engines.music.musicgen import MusicGen, need_mb
-from engines.music.params import FILES, PUBLISHED, TINY
-from engines.music.takes import FIRST_FRAMES, Window, windows
+from engines.music.musicgen import checkpoint, codes, lora
+from engines.music.musicgen.decoding import Decoder
+from engines.music.musicgen.engine import MusicGen, need_mb
+from engines.music.musicgen.params import FILES, PUBLISHED, TINY
+from engines.music.musicgen.takes import FIRST_FRAMES, Window, windows
 from engines.studio import Studio
 from storage import read_tags
 from tests.conftest import make_settings
@@ -391,7 +391,7 @@ def test_a_melody_model_with_everything(studio, tune):
 
 def test_greedy_melody_codes_are_the_library_s(studio, tune, cache, device, monkeypatch):
     """What the engine gives the decoder is what Transformers' generate gives its own."""
-    from engines.music.inputs import Tune, given
+    from engines.music.musicgen.inputs import Tune, given
 
     engine = owner(cache, {"tuneful": studio.hub.own()["tuneful"]})
     params = MusicGen.Params(
@@ -679,7 +679,7 @@ def test_lora_reads_are_the_adapters_of_the_studio(studio, adapters):
 
 def test_weights_state_the_sampling_that_suits_them(studio, tmp_path, monkeypatch):
     folder = make(tmp_path / "studio_tiny", seed=3)
-    monkeypatch.setattr("engines.music.musicgen.SHIPPED", folder)
+    monkeypatch.setattr("engines.music.musicgen.engine.SHIPPED", folder)
     file = folder / "generation_config.json"
     stated = json.loads(file.read_text()) | {"guidance_scale": 2.5, "temperature": 0.7}
     file.write_text(json.dumps(stated | {"top_k": 0.5, "top_p": 7, "num_beams": 3}))
@@ -707,7 +707,7 @@ def test_without_a_choice_the_first_weights_that_are_here_play(studio, monkeypat
     values = {name: value for name, value in PLAIN.items() if name != "seed"}
     assert studio.resolve("musicgen", values)["model"] == first
     shipped = make(tmp_path / "studio_tiny", seed=3)
-    monkeypatch.setattr("engines.music.musicgen.SHIPPED", shipped)
+    monkeypatch.setattr("engines.music.musicgen.engine.SHIPPED", shipped)
     assert engine.weights()[-1] is TINY
     assert engine.defaults()["model"] == first  # a person's own go before the one of the package
     monkeypatch.setattr(engine.cache, "own", dict)

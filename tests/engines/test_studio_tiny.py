@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from engines.music import checkpoint
-from engines.music.params import SHIPPED, TINY
-from engines.settings import Settings
+from engines.music.musicgen import checkpoint
+from engines.music.musicgen.params import SHIPPED, TINY
 from engines.studio import Studio
+from engines.studio.settings import Settings
 from tests.engines.test_musicgen import samples
 
 pytestmark = pytest.mark.skipif(

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from storage import NewRow, NotFound, RowState, StorageError
-from storage.batches import owner_of
+from storage.work.batches import owner_of
 
 
 def rows(count):

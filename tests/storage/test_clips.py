@@ -87,7 +87,7 @@ def test_a_row_that_fails_takes_its_file_along(add, store, monkeypatch):
     def fail(*arguments):
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr("storage.clips.insert_words", fail)
+    monkeypatch.setattr("storage.clips.library.insert_words", fail)
     for text in ("lost", "kept"):  # the second would use the file of the first clip
         with pytest.raises(StorageError, match="disk full"):
             add(text=text)

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from storage.csv_tables import csv_table, plain
+from storage.base.csv_tables import csv_table, plain
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import soundfile
 
 from storage import AudioFiles, DiskFull, Embedded, Format, NotFound, StorageError, read_tags
 from storage import resolve_under as resolve
-from storage.coding import exceeds_full_scale
+from storage.audio.coding import exceeds_full_scale
 
 SAMPLE_RATE = 24_000
 TAGS = Embedded(

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from storage import ClipQuery, DatasetFilter, DiskFull, Stimulus, StorageError, Store
-from storage import archives as zips
-from storage.project_export import Selection, export, measure
-from storage.project_format import ADAPTER_FILES, MANIFEST, VERSION
-from storage.project_import import dry_run, take_in
-from storage.project_tables import LEFT_OUT, OWN, TABLES
+from storage.base import archives as zips
+from storage.project.exporting import Selection, export, measure
+from storage.project.format import ADAPTER_FILES, MANIFEST, VERSION
+from storage.project.importing import dry_run, take_in
+from storage.project.tables import LEFT_OUT, OWN, TABLES
 
 WEIGHTS = (2).to_bytes(8, "little") + b"{}"
 Usage = namedtuple("Usage", "total used free")
@@ -449,7 +449,7 @@ def test_bombs_are_refused_before_they_are_unpacked(full, other, tmp_path, monke
 def test_a_full_disk_changes_nothing(full, other, tmp_path, monkeypatch):
     path = save(full, tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("storage.errors.shutil.disk_usage", lambda _: Usage(0, 0, 10))
+        patch.setattr("storage.base.errors.shutil.disk_usage", lambda _: Usage(0, 0, 10))
         refused(other, path, "disk full")
     real, left = Path.open, iter(range(4))
 

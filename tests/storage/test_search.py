@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from storage import ClipQuery, Sort
-from storage.search import match_expression
+from storage.clips.search import match_expression
 
 TEXTS = {
     "fox": "The quick brown fox jumps over the lazy dog",
@@ -105,7 +105,7 @@ def test_nothing_typed_is_ever_an_error(found):
 
 
 def test_facets_cannot_be_typed(found):
-    from storage.search import Facet, facet
+    from storage.clips.search import Facet, facet
 
     assert found(facet(Facet.ENGINE, "piper")) == []
     assert found("piper") == []
@@ -178,7 +178,7 @@ def shelf(store, add):
 )
 @pytest.mark.parametrize("few", [0, 2000], ids=["walked", "sorted"])
 def test_filters_and_orders(shelf, monkeypatch, query, titles, few):
-    monkeypatch.setattr("storage.search.FEW", few)
+    monkeypatch.setattr("storage.clips.search.FEW", few)
     assert shelf(**query) == titles
 
 

@@ -60,7 +60,7 @@ def test_everything_is_there_after_closing(tmp_path, tone):
 
 def old_database(path):
     """A file as the first migration left it, with one clip."""
-    from storage.migrations import migrations
+    from storage.base.migrations import migrations
 
     connection = sqlite_utils.Database(path)
     migrations.apply(connection, stop_before="m002_jobs")
@@ -90,7 +90,7 @@ def test_an_old_file_is_upgraded_and_backed_up(tmp_path):
 
 
 def test_a_file_from_before_judgements_is_upgraded_and_backed_up(tmp_path, tone):
-    from storage.migrations import migrations
+    from storage.base.migrations import migrations
 
     connection = sqlite_utils.Database(tmp_path / "studio.db")
     migrations.apply(connection, stop_before="m004_prompts_and_templates")
@@ -130,7 +130,7 @@ def test_an_earlier_backup_is_never_replaced(tmp_path):
 
 
 def test_a_failing_migration_leaves_the_old_state(tmp_path, monkeypatch):
-    from storage import migrations
+    from storage.base import migrations
 
     old_database(tmp_path / "studio.db")
     monkeypatch.setattr(migrations, "JOBS", (*migrations.JOBS, "CREATE NONSENSE"))

@@ -13,9 +13,11 @@ import soundfile
 import torch
 
 from tests import tiny_musicgen as tiny
-from training import cli, corpus, devices, session
+from training import cli
 from training.config import RunConfig
+from training.musicgen import session
 from training.record import Recorder, RunRecord
+from training.run import corpus, devices
 
 SAMPLE_RATE = 3200
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from engines.base import InvalidParams, StudioError
-from engines.knobs import knobs
-from engines.music.checkpoint import describe
+from engines.music.musicgen.checkpoint import describe
+from engines.parameters import knobs
 from tests import tiny_musicgen
 from training import cli
 from training.config import Method, RunConfig, presets

@@ -11,11 +11,11 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from storage.errors import DiskFull
-from training import checkpoints
+from storage.base.errors import DiskFull
 from training.config import Keep
-from training.loop import Loss, NotFinite, Plan, Trainer, learning_rate
 from training.record import Recorder, RunRecord, State, read_metrics
+from training.run import checkpoints
+from training.run.loop import Loss, NotFinite, Plan, Trainer, learning_rate
 
 PLAN = Plan(
     epochs=3, accumulation=4, learning_rate=0.1, weight_decay=0.01, warmup_share=0.0,

@@ -7,7 +7,7 @@ import torch
 from peft.tuners.lora import Linear
 
 from tests.training.conftest import make_task
-from training.lora_linear import keep
+from training.musicgen.lora_linear import keep
 
 
 def gradients(task, batch):

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from training import losses
+from training.run import losses
 
 IGNORED = losses.IGNORED
 

@@ -18,7 +18,7 @@ from engines.studio import Studio
 from storage import ClipQuery
 from tests import tiny_musicgen as tiny
 from tests.conftest import make_settings
-from training.lab import Lab
+from training.lab.lab import Lab
 from training.recipes.composer import Brief
 from training.recipes.corpus import SCALE, Corpus, CorpusPlan
 from training.recipes.theory import Key

@@ -13,9 +13,10 @@ import torch
 from torch.nn import functional as F
 
 from engines.base import StudioError
-from engines.music import checkpoint, codes
-from engines.music.decoding import Decoder
+from engines.music.musicgen import checkpoint, codes
+from engines.music.musicgen.decoding import Decoder
 from training.config import Precision
+from training.musicgen.tasks import tokens
 from training.recipes import codec as codecs
 from training.recipes import corpus as corpora
 from training.recipes import model as models
@@ -33,7 +34,6 @@ from training.recipes.synth_task import SynthTask
 from training.recipes.text import learn_tokenizer
 from training.recipes.words_task import WordsTask
 from training.record import State, read_metrics
-from training.tasks import tokens
 
 RATE = 3200
 SHAPE = {

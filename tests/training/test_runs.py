@@ -17,11 +17,13 @@ import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 
-from engines.music import lora
+from engines.music.musicgen import lora
 from tests.training.conftest import arguments, tone, write_dataset
-from training import cli, devices, loggers, session
+from training import cli
 from training.config import Precision
+from training.musicgen import session
 from training.record import RunRecord, State, read_metrics
+from training.run import devices, loggers
 
 ROOT = Path(__file__).parents[2]
 QUICK = {"epochs": 2, "accumulation": 3, "learning_rate": 1e-3}
@@ -328,7 +330,7 @@ def test_the_log_is_written_once_where_standard_error_is_the_log(tmp_path):
 
 
 def test_merge_writes_a_model_that_decodes_like_base_and_adapter(run, sounds, base, tmp_path):
-    from engines.music import checkpoint
+    from engines.music.musicgen import checkpoint
 
     _, folder = run(sounds, **(QUICK | {"learning_rate": 1e-2}))
     merged = tmp_path / "merged"

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from engines.music import checkpoint, codes
-from storage import Embedded, coding
+from engines.music.musicgen import checkpoint, codes
+from storage import Embedded
+from storage.audio import coding
 from tests import tiny_musicgen as tiny
 from tests.training.conftest import SAMPLE_RATE, make_task, noise, tone, write_dataset
-from training import losses
 from training.config import Precision
-from training.tasks import tokens
+from training.musicgen.tasks import tokens
+from training.run import losses
 
 PAD = tiny.PAD
 
@@ -224,7 +225,7 @@ def test_checkpointing_gives_the_same_gradients(tmp_path, base, sounds):
 
 
 def test_bfloat16_is_close_and_keeps_the_adapter_in_float32(tmp_path, base, sounds):
-    from training import devices
+    from training.run import devices
 
     exact = make_task(base, sounds, tmp_path, precision="float32")
     coarse = make_task(base, sounds, tmp_path, precision="bfloat16")

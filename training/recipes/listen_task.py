@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.loop import Loss
 from training.recipes.codec import ScoreCodec, level, si_sdr, usage
 from training.recipes.composer import PARTS
 from training.recipes.corpus import Corpus
 from training.recipes.recipe import ListenRecipe
 from training.recipes.synth_task import CodecTask, Stretch
+from training.run.loop import Loss
 
 
 class ListenTask(CodecTask):
-    """Satisfies ``training.loop.Task``. ``codec`` can play; only its encoder learns."""
+    """Satisfies ``training.run.loop.Task``. ``codec`` can play; only its encoder learns."""
 
     def __init__(
         self,

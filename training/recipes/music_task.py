@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from training import losses
-from training.loop import Loss
+from training.musicgen.tasks import tokens
 from training.recipes import score
 from training.recipes.asked import AskedHeads
 from training.recipes.captions import caption
 from training.recipes.corpus import Corpus
 from training.recipes.recipe import MusicRecipe
-from training.tasks import tokens
+from training.run import losses
+from training.run.loop import Loss
 
 WEIGHTS, AVERAGE = "weights.safetensors", "average.safetensors"
 PARTS = ("text_encoder.", "decoder.", "enc_to_dec_proj.")
@@ -43,7 +43,7 @@ def entering(labels: torch.Tensor, notes: int) -> torch.Tensor:
 
 
 class MusicTask:
-    """Satisfies ``training.loop.Task``. ``model`` is a whole MusicGen with fresh weights; its codec is
+    """Satisfies ``training.run.loop.Task``. ``model`` is a whole MusicGen with fresh weights; its codec is
     not used. Validation and what ``best`` holds are of the weights' moving average.
 
     Heads over the middle of the decoder are learned beside it, see ``MusicRecipe.asked_weight``."""

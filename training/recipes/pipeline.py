@@ -20,10 +20,10 @@ from training.recipes.recipe import ListenRecipe, MusicRecipe, Recipe, SynthReci
 from training.record import State
 
 if TYPE_CHECKING:
-    from training.loop import Task
     from training.recipes.codec import ScoreCodec
     from training.recipes.music_task import MusicTask
     from training.recipes.words_task import WordsTask
+    from training.run.loop import Task
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ class Pipeline:
         return model.build(self.recipe, codec.build(self.recipe.codec), self.tokenizer())
 
     def _best(self, stage: Stage) -> Path:
-        from training.checkpoints import BEST
+        from training.run.checkpoints import BEST
 
         path = self.folder / stage / BEST
         if not path.is_dir():
@@ -199,6 +199,6 @@ class Pipeline:
         return run.train(self.folder / stage, task, plan, recipe, self._precision)
 
     def _device(self) -> str:
-        from training import devices
+        from training.run import devices
 
         return str(devices.prepare(self._precision).device)

@@ -8,9 +8,9 @@ import yaml
 from pydantic import Field
 
 from engines.base import Params
-from training.loop import Plan
 from training.recipes.codec import CodecShape
 from training.recipes.corpus import CorpusPlan
+from training.run.loop import Plan
 
 
 class Schedule(Params):

@@ -8,11 +8,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from engines.knobs import plain
+from engines.parameters import plain
 from training.config import Precision
-from training.loop import Plan, Task, Trainer
+from training.musicgen.session import Stop, attempt
 from training.record import Recorder, State, open_log
-from training.session import Stop, attempt
+from training.run.loop import Plan, Task, Trainer
 
 
 def train(folder: Path, task: Task, plan: Plan, settings: Any, precision: Precision) -> State:
@@ -20,7 +20,7 @@ def train(folder: Path, task: Task, plan: Plan, settings: Any, precision: Precis
 
     ``settings`` are what the result depends on: a checkpoint of others is refused.
     """
-    from training import devices
+    from training.run import devices
 
     folder.mkdir(parents=True, exist_ok=True)
     place = devices.prepare(precision)

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from training.loop import Loss
 from training.recipes import score
 from training.recipes.codec import ScoreCodec, SpectralLoss, level, si_sdr
 from training.recipes.composer import PARTS
 from training.recipes.corpus import Corpus
 from training.recipes.recipe import ListenRecipe, SynthRecipe
+from training.run.loop import Loss
 
 LEVEL = 0.1  # root mean square of a render
 QUIET = 1e-4  # mean square of what is as good as silent
@@ -72,7 +72,7 @@ class Stretches:
 
 
 class CodecTask:
-    """What learning to play and learning to hear have in common; the rest of ``training.loop.Task`` is
+    """What learning to play and learning to hear have in common; the rest of ``training.run.loop.Task`` is
     theirs."""
 
     def __init__(
@@ -118,7 +118,7 @@ class CodecTask:
 
 
 class SynthTask(CodecTask):
-    """Satisfies ``training.loop.Task``. ``codec`` is fresh; its encoder does not learn."""
+    """Satisfies ``training.run.loop.Task``. ``codec`` is fresh; its encoder does not learn."""
 
     def __init__(
         self,

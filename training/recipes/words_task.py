@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from training.loop import Loss
 from training.recipes.asked import AskedHeads
 from training.recipes.captions import caption
 from training.recipes.composer import Brief
 from training.recipes.recipe import WordsRecipe
+from training.run.loop import Loss
 
 WEIGHTS = "words.safetensors"
 
@@ -33,7 +33,7 @@ class Saying(NamedTuple):
 
 
 class WordsTask:
-    """Satisfies ``training.loop.Task``. ``encoder`` is a T5 encoder with fresh weights."""
+    """Satisfies ``training.run.loop.Task``. ``encoder`` is a T5 encoder with fresh weights."""
 
     def __init__(
         self,

@@ -1,0 +1,1 @@
+"""MusicGen: decoding, codes, adapters, and the model that ships with the studio."""

@@ -1,0 +1,1 @@
+"""ONNX graphs: sessions that load fast, and noise as an input."""

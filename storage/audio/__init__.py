@@ -1,0 +1,1 @@
+"""Sound files: encoding, what is embedded in them, the audio folder."""

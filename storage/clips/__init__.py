@@ -1,0 +1,1 @@
+"""Clips: rows, search, tags, and bringing them back from files."""

@@ -1,0 +1,1 @@
+"""Project files: writing one, and taking one in."""

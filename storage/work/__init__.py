@@ -1,0 +1,1 @@
+"""What the studio does: jobs, batches, presets, scores, evaluations."""

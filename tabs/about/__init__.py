@@ -1,0 +1,1 @@
+"""The studio itself: home, models, jobs, help."""

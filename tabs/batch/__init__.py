@@ -1,0 +1,1 @@
+"""Batches: any engine from a table."""

@@ -1,0 +1,1 @@
+"""Clips beside one another."""

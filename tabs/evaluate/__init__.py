@@ -1,0 +1,1 @@
+"""Evaluation: measures of one sound, a pair, or many."""

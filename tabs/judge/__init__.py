@@ -1,0 +1,1 @@
+"""Judging: ratings, blind comparisons, listening tests."""

@@ -1,0 +1,1 @@
+"""The learning loop: datasets, training runs, adapters."""

@@ -1,0 +1,1 @@
+"""Where clips are made: a page for each family, on one layout."""

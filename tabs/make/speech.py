@@ -1,0 +1,34 @@
+"""The Speech tab: text in, speech out, with any text-to-speech engine."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from engines.base import Task
+from engines.studio import Studio
+from tabs.make import results
+from tabs.ui import task
+
+EXAMPLE = "The studio is ready. Type something, choose a voice, and listen."
+
+
+def build(
+    studio: Studio, job_ids: gr.BrowserState, who: gr.BrowserState
+) -> tuple[task.TaskTab, results.Results]:
+    """Lay out the tab in the current block."""
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=4, min_width=360) as left:
+            text = gr.Textbox(
+                EXAMPLE,
+                label="Text",
+                info="Long texts are spoken in parts; the first is heard while the rest is made.",
+                lines=6,
+                max_lines=20,
+                elem_id="speech-text",
+            )
+        tab = task.build(studio, Task.TTS, {"text": text}, left)
+        with gr.Column(scale=5, min_width=360):
+            made = results.build(studio, Task.TTS, job_ids, who)
+    for panel in tab.panels.values():
+        made.connect(panel)
+    return tab, made

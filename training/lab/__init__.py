@@ -1,0 +1,1 @@
+"""The learning loop inside the app: datasets, runs, adapters and their blind tests."""

@@ -1,0 +1,1 @@
+"""What is particular to MusicGen as a model that is trained."""

@@ -1,0 +1,1 @@
+"""The process that trains. It never opens the store."""
