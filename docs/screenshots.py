@@ -13,11 +13,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from engines.music.params import TINY
-from engines.settings import Settings
 from playwright.sync_api import sync_playwright
 
+from engines.music.musicgen.params import TINY
 from engines.studio import Studio
+from engines.studio.settings import Settings
 from storage import DatasetFilter
 from tests.browser.steps import go
 
@@ -53,7 +53,7 @@ def prepare(studio: Studio) -> None:
 
 def prepare_loop(studio: Studio) -> None:
     """Everything between a prompt and an adapter in use, by the model that comes with the studio."""
-    from tabs.learning import lab_of
+    from tabs.learn.steps import lab_of
 
     judgements = studio.store.judgements
     for number, prompt in enumerate(PROMPTS):
@@ -106,7 +106,8 @@ def speak(page: Any) -> None:
 def main() -> None:
     """Serve a studio with some clips and take the pictures."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    from tabs import layout, server
+    from tabs import layout
+    from tabs.http import server
 
     everything = Path(sys.argv[2]) if "--all" in sys.argv else None
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from engines.studio.facade import Studio
-
 __all__ = ["Studio"]
 
+if TYPE_CHECKING:
+    from engines.studio.facade import Studio
+else:
 
-def __getattr__(name: str) -> Any:
-    if name == "Studio":
-        from engines.studio.facade import Studio
+    def __getattr__(name: str) -> Any:
+        if name == "Studio":
+            from engines.studio.facade import Studio
 
-        return Studio
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return Studio
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

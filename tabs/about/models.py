@@ -9,7 +9,8 @@ from html import escape
 import gradio as gr
 
 from engines.base import Availability, Card, Engine
-from engines.studio import Studio, WeightsState
+from engines.studio import Studio
+from engines.studio.facade import WeightsState
 from engines.studio.reference import TASK_NAMES, size
 from storage import JobRow, JobState
 from tabs.about.home import idle_text

@@ -9,7 +9,8 @@ from typing import Any
 import gradio as gr
 
 from engines.base import StudioError
-from engines.studio import Restored, Studio
+from engines.studio import Studio
+from engines.studio.facade import Restored
 from storage import ClipRow
 from tabs.ui.errors import as_gradio_error
 from tabs.ui.task import TaskTab

@@ -15,7 +15,7 @@ DOC = Path(__file__).parents[2] / "docs" / "adding-an-engine.md"
 BUILT_IN = ["piper", "kokoro", "vits", "musicgen"]
 SCRIPT = """
 import json, sys
-from engines.settings import Settings
+from engines.studio.settings import Settings
 from engines.studio import Studio
 with Studio(Settings(_cli_parse_args=[], data=sys.argv[1])) as studio:
     ids = [engine.card.id for engine in studio.engines()]

@@ -473,7 +473,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
-from storage import Store, project_import
+from storage import Store
+from storage.project import importing as project_import
 moment, data, path = sys.argv[1:]
 def die(*_, **__):
     if sys.exc_info()[0] is None:  # else something went wrong before: let it be told

@@ -15,13 +15,14 @@ import sqlite_utils
 
 import storage
 from storage import DamagedDatabase, Database, DiskFull, StorageError, Store
+from storage.store import FOLDERS
 
 ROOT = Path(storage.__file__).parents[1]
 
 
 def test_open_makes_the_folders_and_the_newest_schema(tmp_path):
     with Store.open(tmp_path / "data") as store:
-        for name in storage.FOLDERS:
+        for name in FOLDERS:
             assert (tmp_path / "data" / name).is_dir()
         assert store.folder("models") == (tmp_path / "data" / "models").resolve()
         names = [

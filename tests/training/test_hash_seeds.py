@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import hashlib, json, sys
 import numpy as np
-from storage.dataset_rows import validation_prompts
+from storage.learning.dataset_rows import validation_prompts
 from tests.training import test_recipes_models as recipes
 from training.recipes.captions import caption
 from training.recipes.composer import compose

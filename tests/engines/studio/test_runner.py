@@ -192,7 +192,7 @@ def test_a_clean_stop_interrupts_and_keeps(tmp_path, no_engines):
 
 CRASH = """
 import sys, time
-from engines.settings import Settings
+from engines.studio.settings import Settings
 from engines.studio import Studio
 from tests.fakes import Tone
 studio = Studio(Settings(_cli_parse_args=[], data=sys.argv[1]))

@@ -366,7 +366,7 @@ def test_a_row_whose_end_was_not_noted_is_found_again(studio, table):
 CRASH = """
 import sys, time
 from pathlib import Path
-from engines.settings import Settings
+from engines.studio.settings import Settings
 from engines.studio import Studio
 from tests.fakes import Tone
 studio = Studio(Settings(_cli_parse_args=[], data=sys.argv[1], device="cpu"))

@@ -402,9 +402,10 @@ SCRIPT = """
 import os, sys, json
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 from engines import registry
-from engines.settings import Settings
+from engines.studio.settings import Settings
 from engines.studio import Studio
-from tabs import api, server
+from tabs import api
+from tabs.http import server
 from tests.fakes import Tone
 import gradio as gr
 from pathlib import Path

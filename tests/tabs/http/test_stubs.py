@@ -7,7 +7,7 @@ import sys
 
 CODE = """
 import sys
-from tabs import stubs
+from tabs.http import stubs
 import gradio as gr
 from gradio import component_meta
 with gr.Blocks(analytics_enabled=False) as demo:

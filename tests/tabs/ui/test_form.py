@@ -7,7 +7,7 @@ import pytest
 
 from engines.base import Choice, StudioError
 from tabs.ui import form as forms
-from tests.test_knobs import Lists, Mixed
+from tests.engines.test_parameters import Lists, Mixed
 
 
 def made(model, **options):
