@@ -1,0 +1,1 @@
+"""Composes pieces by rules and plays them with sampled instruments."""

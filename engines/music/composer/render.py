@@ -1,0 +1,149 @@
+"""Plays a score: each track by its sampled instrument, then levels, places, room and loudness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from engines.music.composer import mixing
+from engines.music.composer.instruments import instrument, knowledge
+from engines.music.composer.sampler import SAMPLE_RATE, Stroke, play
+from engines.music.composer.score import DRUMS, LEAD, TEXTURE, Score, Track
+from engines.music.composer.styles import style
+from engines.music.composer.textures import texture
+
+WORKERS = 2
+FADE_S = 0.03
+TAIL_S = 3.0  # of a loop, which goes around into its beginning
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A finished mix ``(2, T)`` at 44.1 kHz; ``stems`` add up to it where they were asked for."""
+
+    mix: np.ndarray
+    stems: Mapping[str, np.ndarray]
+    sample_rate: int = SAMPLE_RATE
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the mix."""
+        return self.mix.shape[1] / self.sample_rate
+
+
+def render(score: Score, stems: bool = False) -> Rendering:
+    """Play a whole piece. ``stems`` keeps the sound of each track as well, named ``part: instrument``."""
+    total = frames(score)
+    long = total + (round(TAIL_S * SAMPLE_RATE) if score.brief.loop else 0)
+    facts = style(score.brief.style)
+    duck = _ducking(score, long)
+    tape = any(track.instrument == "tape-saturation" for track in score.tracks) or score.brief.style == "lo-fi"
+    dry = np.zeros((2, long), np.float32)
+    send = np.zeros((2, long), np.float32)
+    kept: dict[str, tuple[np.ndarray, float]] = {}
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for track, sound in zip(score.tracks, pool.map(lambda t: _stem(score, t, long, duck), score.tracks), strict=True):
+            amount = mixing.SENDS[track.part]
+            dry += sound
+            send += sound * np.float32(amount)
+            if stems:
+                kept[name_of(track)] = (sound, amount)
+        mix = dry + _answered(send, facts["room"], pool)
+    mix = _around(mix, total, score.brief.loop)
+    curve = mixing.master_gain(mixing.warmed(mix) if tape else mix)
+    finished = {
+        name: _finished(_around(sound + mixing.reverberated(sound * np.float32(amount), facts["room"]), total,
+                                score.brief.loop), curve, tape, score)
+        for name, (sound, amount) in kept.items()
+    }  # fmt: skip
+    whole = _finished(mix, curve, tape, score)
+    return Rendering(whole, finished)
+
+
+def name_of(track: Track) -> str:
+    """How a stem is called."""
+    return f"{track.part}: {track.instrument}"
+
+
+def frames(score: Score) -> int:
+    """Samples of the whole piece; a loop ends with its last bar."""
+    seconds = float(score.seconds(score.beats)) if score.brief.loop else score.brief.duration_s
+    return round(seconds * SAMPLE_RATE)
+
+
+def _answered(send: np.ndarray, room: str, pool: ThreadPoolExecutor) -> np.ndarray:
+    response, count = mixing.room(room), send.shape[1]
+    sides = pool.map(lambda side: mixing.oaconvolve(send[side], response[side])[:count], (0, 1))
+    return np.stack(list(sides)).astype(np.float32)
+
+
+def _around(sound: np.ndarray, total: int, loop: bool) -> np.ndarray:
+    if loop and sound.shape[1] > total:
+        tail = sound[:, total:]
+        count = min(tail.shape[1], total)
+        sound = sound[:, :total].copy()
+        sound[:, :count] += tail[:, :count]
+    return sound[:, :total]
+
+
+def _finished(sound: np.ndarray, curve: np.ndarray, tape: bool, score: Score) -> np.ndarray:
+    done = (mixing.warmed(sound) if tape else sound) * curve
+    if not score.brief.loop:
+        fade = min(round(FADE_S * SAMPLE_RATE), done.shape[1])
+        done[:, -fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
+    return done.astype(np.float32)
+
+
+def _ducking(score: Score, total: int) -> np.ndarray | None:
+    depth = style(score.brief.style).get("duck", 0.0)
+    kick = knowledge()["drum_keys"]["kick"]
+    beats = [n.start for track in score.tracks if track.part == DRUMS for n in track.notes if n.pitch == kick]
+    if not depth or not beats:
+        return None
+    return mixing.ducking(np.round(score.seconds(np.array(beats)) * SAMPLE_RATE).astype(int), depth, total)
+
+
+def _stem(score: Score, track: Track, total: int, duck: np.ndarray | None) -> np.ndarray:
+    """One track at its level and place, before the room."""
+    facts = instrument(track.instrument, score.brief.style)
+    if track.part == TEXTURE:
+        sound = texture(facts.noise, total, score.brief.seed)
+    else:
+        sound = play(facts, _strokes(score, track, total), total)
+    if facts.effect == "dusty":
+        sound = mixing.warmed(sound, 5500.0, 2.4)
+    elif facts.effect == "narrow":
+        sound = mixing.warmed(sound, 3800.0, 1.1)
+    measured = mixing.level_db(sound)
+    if measured > -100:
+        wanted = -20.0 + mixing.LEVELS[track.part] + facts.level + _beside(score, track)
+        sound *= np.float32(10 ** ((wanted - measured) / 20))
+    same = [each for each in score.tracks if each.part == track.part]
+    places = mixing.PANS[track.part]
+    place = places[same.index(track) % len(places)]
+    if abs(place) > 0.01 and len(score.tracks) > 2:
+        sound = mixing.panned(sound, place)
+    if duck is not None and track.part in mixing.DUCKED:
+        sound *= (1 - mixing.DUCKED[track.part] * (1 - duck)).astype(np.float32)
+    return sound
+
+
+def _beside(score: Score, track: Track) -> float:
+    """Less of each where several share a part; a second lead stands back."""
+    same = [each for each in score.tracks if each.part == track.part]
+    if track.part == LEAD:
+        return 0.0 if same[0] is track or len(same) == 1 else -1.5
+    return -10 * float(np.log10(len(same))) if track.part != DRUMS else -3.0 * (same.index(track) > 0)
+
+
+def _strokes(score: Score, track: Track, total: int) -> list[Stroke]:
+    starts = np.round(score.seconds(np.array([n.start for n in track.notes])) * SAMPLE_RATE).astype(int)
+    ends = np.round(score.seconds(np.array([n.start + n.length for n in track.notes])) * SAMPLE_RATE).astype(int)
+    return [
+        Stroke(int(start), max(int(end - start), 1), note.pitch, note.velocity)
+        for note, start, end in zip(track.notes, starts, ends, strict=True)
+        if start < total
+    ]
