@@ -1,7 +1,9 @@
 """Makes the sampler of the composer: the part of FluidR3 GM that it plays, as one compact file.
 
     apt install fluid-soundfont-gm
-    python -m training.recipes.sampler /usr/share/sounds/sf2/FluidR3_GM.sf2 engines/music/composer/data/sampler.zip
+    python -m training.recipes.sampler /usr/share/sounds/sf2/FluidR3_GM.sf2 sampler.zip
+
+It lies in ``engines/music/composer/assets``.
 
 The file is a zip archive: ``zones.json`` (what sounds where, in the sampler's own words) and one FLAC
 file a recording. A recording ends where its loop does, has no higher rate than its sound needs, and
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import json
 import zipfile
 from pathlib import Path
@@ -30,14 +33,27 @@ FLOOR_DB = -66.0  # below its loudest band, what a lower rate may lose
 SPARE = 8  # samples kept behind a loop
 SHORT_LOOP = 2000  # samples; the length of a shorter loop would not survive another rate
 DRUM_BANK = 128
-TENTH = 0.4  # how much of an attenuation is played, as by the synthesizers that the font was made for
+TENTH = (
+    0.4  # how much of an attenuation is played, as by the synthesizers that the font was made for
+)
 LAYERS = 4  # of velocities, at most
 BITS = 13  # a sample, of a recording at full scale; one less where it stays loud or is noise
 LOUD = ("strings", "church-organ", "rock-organ", "accordion", "overdrive", "distortion", "brass", "horns",
         "aahs", "tenor-sax", "alto-sax", "soprano-sax", "synth-voice", "viola", "cello", "kit-standard",
         "kit-power", "kit-electronic", "kit-orchestra")  # fmt: skip
-WIDE = ("piano", "rhodes", "strings", "slow-strings", "aahs", "oohs", "synth-voice", "brass", "vibraphone",
-        "horns", "harp")  # stereo, as are pads and kits; of other pairs the left one is kept
+WIDE = (
+    "piano",
+    "rhodes",
+    "strings",
+    "slow-strings",
+    "aahs",
+    "oohs",
+    "synth-voice",
+    "brass",
+    "vibraphone",
+    "horns",
+    "harp",
+)  # stereo, as are pads and kits; of other pairs the left one is kept
 
 
 def main() -> None:
@@ -76,7 +92,7 @@ def _is_played(zone: Zone, bank: int) -> bool:
 def _thinned(zones: list[Zone]) -> list[Zone]:
     """At most ``LAYERS`` layers of velocities, each of them widened over the ones left out."""
     layers = sorted({zone.velocities for zone in zones})
-    if len(layers) <= LAYERS or any(a[1] >= b[0] for a, b in zip(layers, layers[1:], strict=False)):
+    if len(layers) <= LAYERS or any(a[1] >= b[0] for a, b in itertools.pairwise(layers)):
         return zones
     kept = [layers[round(n)] for n in np.linspace(0, len(layers) - 1, LAYERS)]
     ends = [kept[n + 1][0] - 1 for n in range(len(kept) - 1)] + [127]
@@ -135,8 +151,13 @@ def _store(font: SoundFont, zone: Zone, file: zipfile.ZipFile, bits: int) -> dic
     whole = np.clip(coarse, -32768, 32768 - step).astype(np.int16)
     soundfile.write(out, whole, lower, format="FLAC", subtype="PCM_16", compression_level=1.0)
     _write(file, name, out.getvalue())
-    return {"file": name, "rate": lower, "loop": [start, end] if looped else None, "ratio": lower / rate,
-            "gain": 1 / level}
+    return {
+        "file": name,
+        "rate": lower,
+        "loop": [start, end] if looped else None,
+        "ratio": lower / rate,
+        "gain": 1 / level,
+    }
 
 
 def _rate(sound: np.ndarray, rate: int) -> int:
@@ -176,7 +197,9 @@ def _described(font: SoundFont, zone: Zone, stored: dict[str, Any]) -> dict[str,
     if skipped > 0:
         facts["skip"] = round(skipped * stored["ratio"])
     usual = {"scale": 1.0, "pan": 0.0, "tune": 0.0, "decay_by_key": 0.0}
-    return {name: each for name, each in facts.items() if each is not None and usual.get(name) != each}
+    return {
+        name: each for name, each in facts.items() if each is not None and usual.get(name) != each
+    }
 
 
 if __name__ == "__main__":

@@ -126,4 +126,6 @@ def _add(above: dict[int, int], below: dict[int, int]) -> dict[int, int]:
     for generator, amount in above.items():
         if generator not in (KEYS, VELOCITIES, INSTRUMENT, *OWN):
             added[generator] = below.get(generator, DEFAULTS.get(generator, 0)) + amount
-    return {name: amount for name, amount in added.items() if name not in (KEYS, VELOCITIES, SAMPLE)}
+    return {
+        name: amount for name, amount in added.items() if name not in (KEYS, VELOCITIES, SAMPLE)
+    }

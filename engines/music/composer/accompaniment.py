@@ -20,24 +20,37 @@ SOFT = ("analog-synth-pad", "vocal-pad", "choir", "acoustic-strings-ensemble", "
 class Accompanist:
     """One player of chords for a whole piece."""
 
-    def __init__(self, brief: Brief, changes: Sequence[Change], name: str, rng: np.random.Generator):
+    def __init__(
+        self, brief: Brief, changes: Sequence[Change], name: str, rng: np.random.Generator
+    ):
         self.brief, self.changes, self.rng = brief, changes, rng
         self.facts: Instrument = instrument(name, brief.style)
         self.rhythm = rhythm_of(brief.style, brief.meter)
         self.mood = MOODS.get(brief.mood, MOODS[""])
         self.low = max(self.facts.low, LOWEST)
         self.high = min(self.facts.high, max(76, self.low + 19))
-        power = style(brief.style)["color"] == "power" or self.facts.sound in ("distortion", "overdrive")
-        self.voices = 2 if power else 4 if style(brief.style)["color"] in ("seventh", "ninth") else 3
-        around = np.clip(CENTRE + 0.3 * self.mood.register + rng.integers(-2, 3), self.low + 6, self.high - 6)
-        self.voicings = self._power() if power else voicings(changes, self.low, self.high, self.voices, float(around))
+        power = style(brief.style)["color"] == "power" or self.facts.sound in (
+            "distortion",
+            "overdrive",
+        )
+        self.voices = (
+            2 if power else 4 if style(brief.style)["color"] in ("seventh", "ninth") else 3
+        )
+        around = np.clip(
+            CENTRE + 0.3 * self.mood.register + rng.integers(-2, 3), self.low + 6, self.high - 6
+        )
+        self.voicings = (
+            self._power()
+            if power
+            else voicings(changes, self.low, self.high, self.voices, float(around))
+        )
         self.starts = [change.start for change in changes]
         self.chosen: dict[str, str] = {}
         self.alone = not brief.players(BASS) and self.facts.low <= 45
 
     def _power(self) -> list[tuple[int, ...]]:
         """Roots with fifths, low: thirds growl when they are distorted."""
-        found = []
+        found: list[tuple[int, ...]] = []
         for change in self.changes:
             root = into(nearest(change.chord.root, 45), max(self.facts.low, 40), 52)
             fifth = root + (6 if change.chord.step("5") == 6 else 7)
@@ -71,7 +84,11 @@ class Accompanist:
     def _split(self, planned: Sequence[Hit], bar: int) -> list[Hit]:
         """Strokes cut where a chord changes under them."""
         first = bar * self.brief.meter
-        cuts = [round((start - first) * 4) for start in self.starts if first < start < first + self.brief.meter]
+        cuts = [
+            round((start - first) * 4)
+            for start in self.starts
+            if first < start < first + self.brief.meter
+        ]
         split: list[Hit] = []
         for hit in planned:
             inside = [cut for cut in cuts if hit.step < cut < hit.step + hit.length]
@@ -101,7 +118,12 @@ class Accompanist:
         order = pitches[::-1] if hit.sign == "u" else pitches
         level = self._level(section, accent)
         return [
-            Note(beat + index * spread, length, pitch, int(level - 2 * index * (hit.sign == "u") - (2 if index else 0)))
+            Note(
+                beat + index * spread,
+                length,
+                pitch,
+                int(level - 2 * index * (hit.sign == "u") - (2 if index else 0)),
+            )
             for index, pitch in enumerate(order)
         ]
 
@@ -136,8 +158,21 @@ class Accompanist:
                     given = at(self.changes, beat)
                     root = into(nearest(given.root, 41), max(self.facts.low, 31), 52)
                     notes.append(Note(beat, self.brief.meter * 0.95, root, self._level(section, 2)))
-                length = self.facts.short * self.brief.tempo / 60 if self.facts.short else 1.0 if self.facts.decays else 0.3
-                notes.append(Note(beat, length, pitch, self._level(section, 4 if first else -4 if step % 2 else -1)))
+                length = (
+                    self.facts.short * self.brief.tempo / 60
+                    if self.facts.short
+                    else 1.0
+                    if self.facts.decays
+                    else 0.3
+                )
+                notes.append(
+                    Note(
+                        beat,
+                        length,
+                        pitch,
+                        self._level(section, 4 if first else -4 if step % 2 else -1),
+                    )
+                )
         return notes
 
     def _tone(self, sign: str, beat: float) -> int:
@@ -154,7 +189,9 @@ class Accompanist:
         notes: list[Note] = []
         meter = self.brief.meter
         for change, pitches in zip(self.changes, self.voicings, strict=True):
-            section = next((s for s in sections if s.start * meter <= change.start < s.end * meter), None)
+            section = next(
+                (s for s in sections if s.start * meter <= change.start < s.end * meter), None
+            )
             if section is None:
                 notes += sounding.values()
                 sounding = {}
@@ -162,9 +199,15 @@ class Accompanist:
             kept: dict[int, Note] = {}
             for pitch in pitches:
                 before = sounding.pop(pitch, None)
-                goes_on = before is not None and abs(before.start + before.length - change.start) < 1e-6 and before.length < 4 * meter
+                goes_on = (
+                    before is not None
+                    and abs(before.start + before.length - change.start) < 1e-6
+                    and before.length < 4 * meter
+                )
                 if before is not None and goes_on:
-                    kept[pitch] = Note(before.start, before.length + change.length, pitch, before.velocity)
+                    kept[pitch] = Note(
+                        before.start, before.length + change.length, pitch, before.velocity
+                    )
                 else:
                     notes += [before] if before is not None else []
                     kept[pitch] = Note(change.start, change.length, pitch, self._level(section, -4))
@@ -184,20 +227,27 @@ def line(
     last = around
     for change in changes:
         section = next(
-            (s for s in sections if s.start * brief.meter <= change.start < s.end * brief.meter), None
+            (s for s in sections if s.start * brief.meter <= change.start < s.end * brief.meter),
+            None,
         )
         if section is None:
             continue
         classes = change.chord.classes[1:] or change.chord.classes
         options = [nearest(each, last) for each in classes]
-        inside = [p for p in options if facts.low <= p <= facts.high] or [into(options[0], facts.low, facts.high)]
-        pitch = sorted(inside, key=lambda p: (abs(p - last) + 0.4 * abs(p - around), p))[min(index, len(inside) - 1) // 2]
+        inside = [p for p in options if facts.low <= p <= facts.high] or [
+            into(options[0], facts.low, facts.high)
+        ]
+        pitch = sorted(inside, key=lambda p: (abs(p - last) + 0.4 * abs(p - around), p))[
+            min(index, len(inside) - 1) // 2
+        ]
         last = float(pitch)
         pieces = 2 if section.energy > 0.7 and change.length >= 4 else 1
         each_length = change.length / pieces
         for piece in range(pieces):
             velocity = int(np.clip(level + 16 * (section.energy - 0.6) - 4 * piece, 30, 112))
-            notes.append(Note(change.start + piece * each_length, each_length * 0.96, pitch, velocity))
+            notes.append(
+                Note(change.start + piece * each_length, each_length * 0.96, pitch, velocity)
+            )
     return notes
 
 
@@ -211,7 +261,9 @@ def plays(part: str, section: Section, count: int, brief: Brief) -> bool:
     if part == "arp":
         return kind not in ("verse", "outro") or section.pass_ > 0 or energy > 0.62
     if part == "answer":
-        return kind in ("chorus", "drop", "solo", "bridge") or (kind == "verse" and section.pass_ > 0)
+        return kind in ("chorus", "drop", "solo", "bridge") or (
+            kind == "verse" and section.pass_ > 0
+        )
     if part == "comp":
         only = {name for name, _ in brief.cast} & {"pad", "arp"}
         return kind != "break" or not only

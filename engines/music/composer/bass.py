@@ -32,7 +32,11 @@ class _Bassist:
     """One line while it is written; a kind of section keeps its pattern."""
 
     def __init__(
-        self, brief: Brief, changes: Sequence[Change], ends: tuple[int, int], rng: np.random.Generator
+        self,
+        brief: Brief,
+        changes: Sequence[Change],
+        ends: tuple[int, int],
+        rng: np.random.Generator,
     ):
         self.brief, self.changes, self.ends, self.rng = brief, changes, ends, rng
         self.patterns = rhythm_of(brief.style, brief.meter)["bass"]
@@ -104,7 +108,9 @@ class _Bassist:
         for beat in range(meter):
             when = bar * meter + beat
             given = at(self.changes, when)
-            starts = any(abs(change.start - when) < 1e-6 for change in self.changes[:1]) or beat == 0
+            starts = (
+                any(abs(change.start - when) < 1e-6 for change in self.changes[:1]) or beat == 0
+            )
             changed = beat > 0 and at(self.changes, when - 1) != given
             if starts or changed:
                 pitch = into(nearest(given.root, (self.last + self.low_around + 3) / 2), *self.ends)
@@ -126,12 +132,18 @@ class _Bassist:
         """A chord or scale note a step or a third on, in the direction of the next root."""
         goal = nearest(target, self.last)
         scale = set(self.brief.tonality.scale) | set(classes)
-        options = [p for p in range(int(self.last) - 5, int(self.last) + 6) if p % 12 in scale and p != self.last]
+        options = [
+            p
+            for p in range(int(self.last) - 5, int(self.last) + 6)
+            if p % 12 in scale and p != self.last
+        ]
         options = [p for p in options if self.ends[0] <= p <= self.ends[1]] or [int(self.last)]
         away = np.array([0.5 * abs(p - goal) + (0 if p % 12 in classes else 1.0) for p in options])
         away = away + self.rng.uniform(0, 2.5, len(options))
         return options[int(away.argmin())]
 
-    def _note(self, beat: float, length: float, pitch: int, accent: float, section: Section) -> Note:
+    def _note(
+        self, beat: float, length: float, pitch: int, accent: float, section: Section
+    ) -> Note:
         level = LEVEL + 0.5 * self.mood.velocity + accent + 14 * (section.energy - 0.6)
         return Note(float(beat), float(length), int(pitch), int(np.clip(level, 35, 122)))

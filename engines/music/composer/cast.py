@@ -12,7 +12,18 @@ import numpy as np
 
 from engines.music.composer.compose import derived
 from engines.music.composer.instruments import instrument, names
-from engines.music.composer.score import ANSWER, ARP, BASS, COMP, DRUMS, LEAD, PAD, PARTS, TEXTURE, Brief
+from engines.music.composer.score import (
+    ANSWER,
+    ARP,
+    BASS,
+    COMP,
+    DRUMS,
+    LEAD,
+    PAD,
+    PARTS,
+    TEXTURE,
+    Brief,
+)
 from engines.music.composer.styles import ENERGIES, MOODS, draw, style, styles
 from engines.music.composer.understand import Attributes
 
@@ -24,14 +35,49 @@ SLOWEST, FASTEST = 40.0, 200.0
 SHORTEST_S, LONGEST_S = 5.0, 600.0
 PADS = ("analog-synth-pad", "vocal-pad", "choir", "acoustic-strings-ensemble", "breath-fx")
 CHORDAL = ("keys", "guitar", "mallets", "synth")
-BY_MOOD = {"calm": "lo-fi", "peaceful": "ambient", "dreamy": "ambient", "dark": "cinematic", "dramatic": "cinematic",
-           "epic": "cinematic", "tense": "cinematic", "mysterious": "cinematic", "happy": "pop", "uplifting": "pop",
-           "energetic": "electronic", "aggressive": "rock", "playful": "pop", "romantic": "acoustic", "sad": "acoustic",
-           "melancholic": "acoustic", "hopeful": "pop", "nostalgic": "lo-fi"}  # fmt: skip
-BY_FAMILY = {"strings": "classical", "winds": "classical", "reeds": "jazz", "brass": "orchestral", "synth": "synthwave",
-             "world": "new age", "mallets": "ambient", "voice": "ambient", "keys": "pop", "guitar": "acoustic"}  # fmt: skip
-ENERGY_OF_MOOD = {"calm": "low", "peaceful": "low", "dreamy": "low", "sad": "low", "melancholic": "low",
-                  "energetic": "high", "aggressive": "high", "epic": "high", "uplifting": "high"}  # fmt: skip
+BY_MOOD = {
+    "calm": "lo-fi",
+    "peaceful": "ambient",
+    "dreamy": "ambient",
+    "dark": "cinematic",
+    "dramatic": "cinematic",
+    "epic": "cinematic",
+    "tense": "cinematic",
+    "mysterious": "cinematic",
+    "happy": "pop",
+    "uplifting": "pop",
+    "energetic": "electronic",
+    "aggressive": "rock",
+    "playful": "pop",
+    "romantic": "acoustic",
+    "sad": "acoustic",
+    "melancholic": "acoustic",
+    "hopeful": "pop",
+    "nostalgic": "lo-fi",
+}
+BY_FAMILY = {
+    "strings": "classical",
+    "winds": "classical",
+    "reeds": "jazz",
+    "brass": "orchestral",
+    "synth": "synthwave",
+    "world": "new age",
+    "mallets": "ambient",
+    "voice": "ambient",
+    "keys": "pop",
+    "guitar": "acoustic",
+}
+ENERGY_OF_MOOD = {
+    "calm": "low",
+    "peaceful": "low",
+    "dreamy": "low",
+    "sad": "low",
+    "melancholic": "low",
+    "energetic": "high",
+    "aggressive": "high",
+    "epic": "high",
+    "uplifting": "high",
+}
 
 
 def brief_of(attributes: Attributes, seed: int, duration_s: float | None = None) -> Brief:
@@ -39,7 +85,9 @@ def brief_of(attributes: Attributes, seed: int, duration_s: float | None = None)
     rng = derived(seed, f"brief {attributes!r}")
     name = _style(attributes, rng)
     mood = attributes.mood if attributes.mood in MOODS else ""
-    energy = attributes.energy if attributes.energy in ENERGIES else ENERGY_OF_MOOD.get(mood, "medium")
+    energy = (
+        attributes.energy if attributes.energy in ENERGIES else ENERGY_OF_MOOD.get(mood, "medium")
+    )
     meter = attributes.meter or style(name).get("meter", 4)
     length = duration_s or attributes.duration_s or DURATION_S
     form = attributes.form
@@ -101,7 +149,10 @@ def _tempo(attributes: Attributes, name: str, energy: str, rng: np.random.Genera
     slow, usual, fast = style(name)["tempo"]
     pace = attributes.pace
     if pace is None:
-        pace = MOODS.get(attributes.mood, MOODS[""]).tempo * 0.8 + {"low": -0.25, "medium": 0.0, "high": 0.2}[energy]
+        pace = (
+            MOODS.get(attributes.mood, MOODS[""]).tempo * 0.8
+            + {"low": -0.25, "medium": 0.0, "high": 0.2}[energy]
+        )
         pace += rng.normal(0, 0.18)
     else:
         pace = pace + rng.uniform(-0.12, 0.12)
@@ -183,7 +234,11 @@ def _allowed(attributes: Attributes, name: str) -> bool:
 
 
 def _fill(
-    parts: dict[str, list[str]], attributes: Attributes, name: str, energy: str, rng: np.random.Generator
+    parts: dict[str, list[str]],
+    attributes: Attributes,
+    name: str,
+    energy: str,
+    rng: np.random.Generator,
 ) -> None:
     """The style's own players where nobody is named."""
     facts = style(name)
@@ -198,12 +253,18 @@ def _fill(
     if not parts[COMP]:
         own = [each for each in parts[LEAD] if instrument(each).family in ("keys", "guitar")]
         others = [each for each in facts["comp_by"] if each not in parts[PAD]]
-        shares = own and (rng.random() < 0.35 or len(others) == 0) and energy != "high"
+        odds = 0.7 if own and own[0] in named and energy == "low" else 0.35
+        shares = own and (rng.random() < odds or not others) and energy != "high"
         parts[COMP] += own[:1] if shares else pick(others, parts[LEAD]) or own[:1]
     if not parts[BASS] and not _bars(attributes, "bass"):
         parts[BASS] += pick(facts["bass_by"], parts[LEAD])
     drummed = not facts.get("drumless") or (energy == "high" and name != "ambient" and not named)
-    if not parts[DRUMS] and not _bars(attributes, "drums") and drummed and not _quiet(attributes, energy):
+    if (
+        not parts[DRUMS]
+        and not _bars(attributes, "drums")
+        and drummed
+        and not _quiet(attributes, energy)
+    ):
         parts[DRUMS] += [facts["kit"]] if _allowed(attributes, facts["kit"]) else []
     if not parts[PAD] and rng.random() < {"low": 0.55, "medium": 0.6, "high": 0.75}[energy]:
         parts[PAD] += pick(facts["pad_by"], [*parts[LEAD], *parts[COMP]])

@@ -33,7 +33,9 @@ def drums(
     names = brief.players(DRUMS)
     kits = {name: instrument(name, brief.style) for name in names}
     drummer = _Drummer(brief, rng)
-    strokes = [stroke for index in range(len(sections)) for stroke in drummer.section(sections, index)]
+    strokes = [
+        stroke for index in range(len(sections)) for stroke in drummer.section(sections, index)
+    ]
     keys = knowledge()["drum_keys"]
     written = []
     for name, kit in kits.items():
@@ -63,7 +65,9 @@ class _Drummer:
         section = sections[index]
         following = sections[index + 1] if index + 1 < len(sections) else None
         alone = len(sections) == 1
-        if section.kind == "break" or (section.kind == "intro" and section.energy < 0.3 and not alone):
+        if section.kind == "break" or (
+            section.kind == "intro" and section.energy < 0.3 and not alone
+        ):
             return self._entrance(section, following)
         strokes = []
         groove = self._groove(section)
@@ -77,7 +81,9 @@ class _Drummer:
         if section.kind == "build":
             strokes = self._roll(section)
         if section.energy > 0.55 and section.start > 0 and section.kind not in ("outro", "build"):
-            strokes.append(("crash", section.start * self.brief.meter, self._level("X", "crash", section)))
+            strokes.append(
+                ("crash", section.start * self.brief.meter, self._level("X", "crash", section))
+            )
         return strokes
 
     def _groove(self, section: Section) -> Mapping[str, str]:
@@ -85,7 +91,9 @@ class _Drummer:
         level = int(np.clip(position, 0, len(self.grooves) - 1))
         return self.grooves[level]
 
-    def _bar(self, groove: Mapping[str, str], bar: int, section: Section, keep: int) -> list[tuple[str, float, int]]:
+    def _bar(
+        self, groove: Mapping[str, str], bar: int, section: Section, keep: int
+    ) -> list[tuple[str, float, int]]:
         steps = self.brief.meter * 4
         strokes = []
         for drum, pattern in groove.items():
@@ -103,11 +111,17 @@ class _Drummer:
         step = draw(self.rng, free)
         return pattern[:step] + "x" + pattern[step + 1 :]
 
-    def _pattern(self, drum: str, pattern: str, bar: int, section: Section, louder: float) -> list[tuple[str, float, int]]:
+    def _pattern(
+        self, drum: str, pattern: str, bar: int, section: Section, louder: float
+    ) -> list[tuple[str, float, int]]:
         return [
-            (drum, bar * self.brief.meter + hit.step / 4, self._level(hit.sign, drum, section, louder + hit.step / 8 * (louder > 0)))
+            (
+                drum,
+                bar * self.brief.meter + hit.step / 4,
+                self._level(hit.sign, drum, section, louder + hit.step / 8 * (louder > 0)),
+            )
             for hit in hits(pattern)
-        ]  # fmt: skip
+        ]
 
     def _level(self, sign: str, drum: str, section: Section, louder: float = 0.0) -> int:
         level = LEVEL + SIGNS[sign] + QUIETER.get(drum, 0) + 0.6 * self.mood.velocity
@@ -116,7 +130,9 @@ class _Drummer:
 
     # fills
 
-    def _fills(self, section: Section, bar: int, last: bool, following: Section | None) -> Mapping[str, str]:
+    def _fills(
+        self, section: Section, bar: int, last: bool, following: Section | None
+    ) -> Mapping[str, str]:
         """What replaces the groove in a bar: at the end of a section, and lightly every fourth bar."""
         if self.brief.meter != 4 or section.kind == "build" or section.bars < 2:
             return {}
@@ -127,7 +143,9 @@ class _Drummer:
             return self.fill if rises and self.rng.random() < 0.6 else draw(self.rng, FILLS[:5])
         inside = (bar - section.start) % 4 == 3
         if inside and not last and self.rng.random() < 0.35 * self.mood.density * section.energy:
-            return draw(self.rng, SPARSE if self.club or section.energy < 0.6 else (*SPARSE, FILLS[0]))
+            return draw(
+                self.rng, SPARSE if self.club or section.energy < 0.6 else (*SPARSE, FILLS[0])
+            )
         return {}
 
     @staticmethod
@@ -145,12 +163,20 @@ class _Drummer:
                 velocity = int(np.clip(48 + 58 * rise + self.rng.normal(0, 2), 20, 120))
                 strokes.append(("snare", bar * self.brief.meter + hit.step / 4, velocity))
             if share < 1:
-                strokes += self._pattern("kick", "X...X...X...X..."[: self.brief.meter * 4], bar, section, 0)
+                strokes += self._pattern(
+                    "kick", "X...X...X...X..."[: self.brief.meter * 4], bar, section, 0
+                )
         return strokes
 
-    def _entrance(self, section: Section, following: Section | None) -> list[tuple[str, float, int]]:
+    def _entrance(
+        self, section: Section, following: Section | None
+    ) -> list[tuple[str, float, int]]:
         """A section without drums ends with what calls the next one in."""
         if following is None or following.energy < 0.45 or self.brief.meter != 4:
             return []
         bar = section.end - 1
-        return [s for drum, p in draw(self.rng, SPARSE).items() for s in self._pattern(drum, p, bar, section, 6)]
+        return [
+            s
+            for drum, p in draw(self.rng, SPARSE).items()
+            for s in self._pattern(drum, p, bar, section, 6)
+        ]

@@ -12,12 +12,21 @@ from engines.music.composer.score import Brief, Change, Section
 from engines.music.composer.styles import draw, style
 from engines.music.composer.theory import Chord, chord, ninth
 
-LIKE = {"intro": "verse", "solo": "verse", "outro": "chorus", "break": "chorus", "build": "bridge", "drop": "chorus"}
+LIKE = {
+    "intro": "verse",
+    "solo": "verse",
+    "outro": "chorus",
+    "break": "chorus",
+    "build": "bridge",
+    "drop": "chorus",
+}
 FINAL = {"seventh": "triad", "power": "power", "ninth": "seventh"}  # a last chord is plainer
 HALF = ("V", "V7", "7sus4")
 
 
-def harmony(brief: Brief, sections: Sequence[Section], rng: np.random.Generator) -> tuple[Change, ...]:
+def harmony(
+    brief: Brief, sections: Sequence[Section], rng: np.random.Generator
+) -> tuple[Change, ...]:
     """The chords of a whole piece. What comes back has the chords that it had."""
     facts = style(brief.style)
     chosen: dict[str, list[str]] = {}
@@ -42,8 +51,17 @@ def _stretch(progression: list[str], section: Section, following: str, brief: Br
     """A progression over the bars of a section, its end turned to what follows."""
     bars = [progression[bar % len(progression)] for bar in range(section.bars)]
     whole = len(progression) in (section.bars, 12)
-    opens = following in ("chorus", "drop", "verse") and section.kind in ("verse", "bridge", "build")
-    if opens and section.bars >= 4 and not whole and brief.style not in ("techno", "funk", "ambient"):
+    opens = following in ("chorus", "drop", "verse") and section.kind in (
+        "verse",
+        "bridge",
+        "build",
+    )
+    if (
+        opens
+        and section.bars >= 4
+        and not whole
+        and brief.style not in ("techno", "funk", "ambient")
+    ):
         bars[-1] = "V7" if brief.style in ("classical", "gospel", "jazz", "waltz") else "V"
     return bars
 
@@ -51,12 +69,29 @@ def _stretch(progression: list[str], section: Section, following: str, brief: Br
 def _cadence(given: str, before: str, brief: Brief) -> str:
     """The chord before the last one: dominant or subdominant, whatever the style ends with."""
     minor = brief.tonality.minor
-    if given.startswith(("V", "IV", "iv", "v", "bVII")) and given not in ("VI", "vi", "VI7", "vi7", "VIM7"):
+    if given.startswith(("V", "IV", "iv", "v", "bVII")) and given not in (
+        "VI",
+        "vi",
+        "VI7",
+        "vi7",
+        "VIM7",
+    ):
         return given
     if brief.style in ("techno", "funk", "ambient", "new age", "house"):
         return given
-    plagal = brief.style in ("gospel", "rock", "folk", "cinematic") and not before.upper().startswith("IV")
-    return ("iv" if minor else "IV") if plagal else "V7" if style(brief.style)["color"] != "power" else "V"
+    plagal = brief.style in (
+        "gospel",
+        "rock",
+        "folk",
+        "cinematic",
+    ) and not before.upper().startswith("IV")
+    return (
+        ("iv" if minor else "IV")
+        if plagal
+        else "V7"
+        if style(brief.style)["color"] != "power"
+        else "V"
+    )
 
 
 def _changes(numerals: Sequence[str], brief: Brief, color: str) -> tuple[Change, ...]:
@@ -65,8 +100,17 @@ def _changes(numerals: Sequence[str], brief: Brief, color: str) -> tuple[Change,
         names = text.split(",")
         last = bar == len(numerals) - 1 and not brief.loop
         for index, name in enumerate(names):
-            made = chord(name, key, FINAL.get(color, color) if last else "seventh" if color == "ninth" else color)
-            if color == "ninth" and not last and made.steps[-1] in (10, 11) and _fits_ninth(made, brief):
+            made = chord(
+                name,
+                key,
+                FINAL.get(color, color) if last else "seventh" if color == "ninth" else color,
+            )
+            if (
+                color == "ninth"
+                and not last
+                and made.steps[-1] in (10, 11)
+                and _fits_ninth(made, brief)
+            ):
                 made = ninth(made)
             length = meter / len(names)
             changes.append(Change(bar * meter + index * length, length, made))
@@ -93,7 +137,9 @@ def _find(changes: Sequence[Change], beat: float) -> Change:
     return changes[low]
 
 
-def voicings(changes: Sequence[Change], low: int, high: int, voices: int, around: float) -> list[tuple[int, ...]]:
+def voicings(
+    changes: Sequence[Change], low: int, high: int, voices: int, around: float
+) -> list[tuple[int, ...]]:
     """A voicing for each chord, pitches from below: close to ``around``, each close to the one before."""
     found: list[tuple[int, ...]] = []
     before: tuple[int, ...] = ()
@@ -115,11 +161,18 @@ def _distance(pitches: tuple[int, ...], before: tuple[int, ...], around: float) 
     else:
         moved = 2 * abs(pitches[-1] - before[-1]) + abs(pitches[0] - before[0])
     parallel = len({a - b for a, b in zip(pitches, before, strict=False)}) == 1 and moved > 0
-    return moved + 0.35 * centre + 1.2 * abs(pitches[-1] - before[-1]) * 0.3 + (2.0 if parallel else 0.0)
+    return (
+        moved
+        + 0.35 * centre
+        + 1.2 * abs(pitches[-1] - before[-1]) * 0.3
+        + (2.0 if parallel else 0.0)
+    )
 
 
 @lru_cache(maxsize=4096)
-def _options(given: Chord, low: int, high: int, voices: int, around: int) -> tuple[tuple[int, ...], ...]:
+def _options(
+    given: Chord, low: int, high: int, voices: int, around: int
+) -> tuple[tuple[int, ...], ...]:
     """Close and open positions of a chord in a range; the root goes first where there are too many notes."""
     classes = list(given.classes)
     if len(classes) > voices and len(classes) > 3:
@@ -133,7 +186,12 @@ def _options(given: Chord, low: int, high: int, voices: int, around: int) -> tup
     for base in range(max(low, around - 14), min(high, around + 8)):
         for order in itertools.permutations(range(len(doubled))):
             pitches = _stacked([doubled[n] for n in order], base)
-            if pitches and pitches[-1] <= high and pitches[-1] - pitches[0] <= 17 and _is_spread(pitches):
+            if (
+                pitches
+                and pitches[-1] <= high
+                and pitches[-1] - pitches[0] <= 17
+                and _is_spread(pitches)
+            ):
                 options.add(pitches)
     if not options:
         options.add(tuple(sorted({low + (each - low) % 12 for each in classes})))

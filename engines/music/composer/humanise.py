@@ -23,11 +23,15 @@ def swung(beats: np.ndarray, swing: float, of: int) -> np.ndarray:
     whole = np.floor(beats / unit + 1e-9)
     inside = np.clip(beats / unit - whole, 0, 1)
     middle = 0.5 + 0.5 * swing
-    moved = np.where(inside < 0.5, inside / 0.5 * middle, middle + (inside - 0.5) / 0.5 * (1 - middle))
+    moved = np.where(
+        inside < 0.5, inside / 0.5 * middle, middle + (inside - 0.5) / 0.5 * (1 - middle)
+    )
     return (whole + moved) * unit
 
 
-def humanise(notes: Iterable[Note], part: str, brief: Brief, rng: np.random.Generator) -> tuple[Note, ...]:
+def humanise(
+    notes: Iterable[Note], part: str, brief: Brief, rng: np.random.Generator
+) -> tuple[Note, ...]:
     """The same notes as somebody would play them; sorted by their start."""
     planned = sorted(notes, key=lambda note: (note.start, note.pitch))
     if not planned:
@@ -40,7 +44,9 @@ def humanise(notes: Iterable[Note], part: str, brief: Brief, rng: np.random.Gene
     shift = _deviations(starts, LOOSER.get(part, 1.0) * facts["loose"], rng)
     if part == DRUMS and facts.get("late"):
         back = [knowledge()["drum_keys"][name] for name in ("snare", "clap", "rim")]
-        shift = shift + np.where(np.isin([note.pitch for note in planned], back), facts["late"], 0.0)
+        shift = shift + np.where(
+            np.isin([note.pitch for note in planned], back), facts["late"], 0.0
+        )
     moved = np.maximum(starts + shift / 1000 * brief.tempo / 60, 0.0)
     louder = rng.normal(0, VELOCITY.get(part, 3.0), len(planned))
     return tuple(

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-DATA = Path(__file__).parent / "data"
+ASSETS = Path(__file__).parent / "assets"
 
 
 @functools.cache
 def knowledge() -> dict[str, Any]:
     """Sounds of the sampler, instruments and the keys of drums."""
-    known: dict[str, Any] = json.loads((DATA / "instruments.json").read_text(encoding="utf-8"))
+    known: dict[str, Any] = json.loads((ASSETS / "instruments.json").read_text(encoding="utf-8"))
     return known
 
 

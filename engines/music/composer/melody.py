@@ -24,8 +24,20 @@ LETTERS = {
     1: ("c",), 2: ("ac", "bc", "ac"), 3: ("abc", "aac"),
     4: ("abac", "aabc", "abad", "aaac"), 8: ("abacabad", "aabcaabd", "abacbbad"),
 }  # fmt: skip
-RIFFS = {1: ("a",), 2: ("aa", "aa", "ab"), 3: ("aab",), 4: ("aaab", "abab", "aaaa"), 8: ("aaabaaab", "ababaaab")}
-LIKE = {"drop": "chorus", "intro": "chorus", "outro": "chorus", "break": "chorus", "build": "chorus"}
+RIFFS = {
+    1: ("a",),
+    2: ("aa", "aa", "ab"),
+    3: ("aab",),
+    4: ("aaab", "abab", "aaaa"),
+    8: ("aaabaaab", "ababaaab"),
+}
+LIKE = {
+    "drop": "chorus",
+    "intro": "chorus",
+    "outro": "chorus",
+    "break": "chorus",
+    "build": "chorus",
+}
 REGISTER = {"verse": -2.0, "chorus": 2.5, "bridge": 1.0, "solo": 3.0}
 STRONG = 16.0  # cost of a strong note outside the chord
 SAME = 5.0  # cost of each semitone a motif's interval is bent
@@ -64,8 +76,14 @@ class Voice:
 class Melodist:
     """Writes the melody of one part; motifs are kept by kind of section."""
 
-    def __init__(self, brief: Brief, changes: Sequence[Change], voice: Voice, rng: np.random.Generator,
-                 rhythm: str = ""):
+    def __init__(
+        self,
+        brief: Brief,
+        changes: Sequence[Change],
+        voice: Voice,
+        rng: np.random.Generator,
+        rhythm: str = "",
+    ):
         self.brief, self.changes, self.voice, self.rng = brief, changes, voice, rng
         self.facts = style(brief.style)
         name = rhythm or rhythm_of(brief.style, brief.meter)["cells"]
@@ -76,7 +94,9 @@ class Melodist:
         self.last = round(voice.centre)
         minor = brief.tonality.minor
         steps = BLUE[minor] if self.facts.get("blue") else PENTATONIC[minor]
-        self.narrow = brief.tonality.classes(steps) if rng.random() < 0.55 or self.facts.get("blue") else ()
+        self.narrow = (
+            brief.tonality.classes(steps) if rng.random() < 0.55 or self.facts.get("blue") else ()
+        )
 
     def section(self, section: Section) -> list[Note]:
         """The notes of one section."""
@@ -154,7 +174,9 @@ class Melodist:
 
     # pitches
 
-    def _unit(self, kind: str, letter: str, bar: int, bars: int, closes: bool, section: Section) -> list[Note]:
+    def _unit(
+        self, kind: str, letter: str, bar: int, bars: int, closes: bool, section: Section
+    ) -> list[Note]:
         motif, meter = self._motif(kind, letter, closes), self.brief.meter
         beats = [each for each in motif.beats if each.start < bars * meter]
         if section.pass_ and kind not in ("chorus",) and self.rng.random() < 0.5:
@@ -168,7 +190,10 @@ class Melodist:
         if motif.intervals is None and len(pitches) == len(motif.beats):
             motif.intervals = np.diff(pitches)
         self.last = int(pitches[-1])
-        notes = [self._note(start, each, pitch, section) for each, pitch in zip(beats, pitches, strict=True)]
+        notes = [
+            self._note(start, each, pitch, section)
+            for each, pitch in zip(beats, pitches, strict=True)
+        ]
         return self._leading_in(notes, start, section, beats[0]) + notes
 
     def _varied(self, beats: Sequence[Beat]) -> list[Beat]:
@@ -187,15 +212,25 @@ class Melodist:
         return varied
 
     def _sing(
-        self, motif: Motif, beats: Sequence[Beat], start: float, centre: float, closes: bool, final: bool
+        self,
+        motif: Motif,
+        beats: Sequence[Beat],
+        start: float,
+        centre: float,
+        closes: bool,
+        final: bool,
     ) -> np.ndarray:
         """The cheapest path of pitches; returns them as integers."""
         voice = self.voice
         low = max(voice.low, round(centre) - 12)
         pitches = np.arange(low, max(min(voice.high, round(centre) + 12), low + 7) + 1)
         same = len(beats) == len(motif.beats)
-        contour = motif.contour if same else np.interp(
-            [each.start for each in beats], [each.start for each in motif.beats], motif.contour
+        contour = (
+            motif.contour
+            if same
+            else np.interp(
+                [each.start for each in beats], [each.start for each in motif.beats], motif.contour
+            )
         )
         step = self._steps(pitches)
         total = 0.6 * np.abs(pitches - self.last) / 2
@@ -211,7 +246,9 @@ class Melodist:
             move = step
             if same and motif.intervals is not None:
                 wanted = motif.intervals[index - 1]
-                move = step * 0.3 + SAME * np.minimum(np.abs(np.subtract.outer(pitches, pitches).T - wanted), 4)
+                move = step * 0.3 + SAME * np.minimum(
+                    np.abs(np.subtract.outer(pitches, pitches).T - wanted), 4
+                )
             ways = total[:, None] + move
             back[index] = ways.argmin(0)
             total = ways.min(0) + cost
@@ -221,12 +258,14 @@ class Melodist:
         return pitches[path[::-1]]
 
     def _steps(self, pitches: np.ndarray) -> np.ndarray:
-        """What each move costs, ``(from, to)``: seconds are cheap, thirds fair, sevenths and tritones dear."""
+        """What each move costs, ``(from, to)``: seconds are cheap, thirds fair, tritones dear."""
         size = np.abs(np.subtract.outer(pitches, pitches))
         price = np.array([2.2, 1.6, 0.4, 1.0, 1.4, 2.4, 7.0, 3.0, 5.0, 5.5, 9.0, 10.0, 6.0])
         return price[np.minimum(size, 12)] + 3.0 * np.maximum(size - 12, 0)
 
-    def _place(self, pitches: np.ndarray, beat: float, length: float, ends: bool, final: bool) -> np.ndarray:
+    def _place(
+        self, pitches: np.ndarray, beat: float, length: float, ends: bool, final: bool
+    ) -> np.ndarray:
         """What each pitch costs at a beat."""
         given, key = at(self.changes, beat), self.brief.tonality
         classes = pitches % 12
@@ -234,7 +273,9 @@ class Melodist:
         in_chord = np.isin(classes, given.classes[:4])
         strength = 1.0 if beat % 2 < 1e-6 or length >= 1.5 else 0.55 if beat % 1 < 1e-6 else 0.12
         cost = np.where(allowed, 0.0, 14.0) + np.where(in_chord, 0.0, STRONG * strength * 0.5)
-        above = np.isin((classes - 1) % 12, given.classes[:3])  # a half tone above a chord note grates
+        above = np.isin(
+            (classes - 1) % 12, given.classes[:3]
+        )  # a half tone above a chord note grates
         cost = cost + np.where(above & ~in_chord, 6.0 * max(strength, 0.3), 0.0)
         if self.narrow:
             cost = cost + np.where(np.isin(classes, self.narrow) | in_chord, 0.0, 2.5)
@@ -263,14 +304,26 @@ class Melodist:
     def _note(self, start: float, each: Beat, pitch: int, section: Section) -> Note:
         beat = start + each.start
         accent = 5 if beat % self.brief.meter < 1e-6 else 2 if beat % 1 < 1e-6 else -3
-        level = self.voice.velocity + accent + (pitch - self.voice.centre) * 0.4 + 12 * (section.energy - 0.6)
+        level = (
+            self.voice.velocity
+            + accent
+            + (pitch - self.voice.centre) * 0.4
+            + 12 * (section.energy - 0.6)
+        )
         length = each.length * min(self.voice.legato, 1.02 if each.length < 1 else 0.98)
         return Note(beat, max(length, 0.12), int(pitch), int(np.clip(level, 30, 122)))
 
-    def _leading_in(self, notes: list[Note], start: float, section: Section, first: Beat) -> list[Note]:
+    def _leading_in(
+        self, notes: list[Note], start: float, section: Section, first: Beat
+    ) -> list[Note]:
         """A pickup from the scale into the first note of a section, now and then."""
         begins = start == section.start * self.brief.meter and start > 0
-        if not begins or first.start > 0 or section.kind in ("outro", "intro") or self.rng.random() > 0.55:
+        if (
+            not begins
+            or first.start > 0
+            or section.kind in ("outro", "intro")
+            or self.rng.random() > 0.55
+        ):
             return []
         cell = draw(self.rng, self.cells["pickup"])
         scale, target = self.brief.tonality.scale, notes[0].pitch
@@ -284,7 +337,12 @@ class Melodist:
             steps.append(int(np.clip(pitch, self.voice.low, self.voice.high)))
         before = start - self.brief.meter
         return [
-            Note(before + hit.step / 4, hit.length / 4 * self.voice.legato, each, notes[0].velocity - 8)
+            Note(
+                before + hit.step / 4,
+                hit.length / 4 * self.voice.legato,
+                each,
+                notes[0].velocity - 8,
+            )
             for hit, each in zip(planned, steps[::-1], strict=True)
         ]
 
@@ -292,5 +350,7 @@ class Melodist:
 def voice_for(facts: Any, brief: Brief, offset: float = 0.0) -> Voice:
     """The voice of an instrument in a piece."""
     mood = MOODS.get(brief.mood, MOODS[""])
-    centre = float(np.clip(facts.home + mood.register * 0.6 + offset, facts.low + 7, facts.high - 7))
+    centre = float(
+        np.clip(facts.home + mood.register * 0.6 + offset, facts.low + 7, facts.high - 7)
+    )
     return Voice(facts.low, facts.high, centre, 88 + mood.velocity * 0.7, mood.legato)

@@ -17,22 +17,43 @@ CEILING_DB = -1.0
 LOOKAHEAD_S = 0.004
 BLOCK_S, GATE_DB = 0.1, -18.0  # of the level of a stem while it sounds
 # dB beside the lead, of what is heard while it sounds
-LEVELS = {LEAD: 0.0, ANSWER: -4.5, COMP: -5.5, ARP: -8.0, PAD: -9.0, BASS: -1.5, DRUMS: -1.0, TEXTURE: -27.0}
+LEVELS = {
+    LEAD: 0.0,
+    ANSWER: -4.5,
+    COMP: -5.5,
+    ARP: -8.0,
+    PAD: -9.0,
+    BASS: -1.5,
+    DRUMS: -1.0,
+    TEXTURE: -27.0,
+}
 PANS = {LEAD: (0.0, 0.3, -0.3, 0.15), ANSWER: (0.38, -0.38), COMP: (-0.34, 0.36, -0.1), ARP: (0.45, -0.5),
         PAD: (0.0, -0.25, 0.25), BASS: (0.0,), DRUMS: (0.0,), TEXTURE: (0.0,)}  # fmt: skip
-SENDS = {LEAD: 0.2, ANSWER: 0.24, COMP: 0.16, ARP: 0.22, PAD: 0.3, BASS: 0.02, DRUMS: 0.09, TEXTURE: 0.0}
+SENDS = {
+    LEAD: 0.2,
+    ANSWER: 0.24,
+    COMP: 0.16,
+    ARP: 0.22,
+    PAD: 0.3,
+    BASS: 0.02,
+    DRUMS: 0.09,
+    TEXTURE: 0.0,
+}
 DUCKED = {BASS: 1.0, PAD: 1.0, COMP: 0.8, ARP: 0.7, LEAD: 0.35, ANSWER: 0.5}
 ROOMS = {  # seconds to -60 dB, before the first echo, and how much of it
-    "dry": (0.3, 0.004, 0.35), "room": (0.75, 0.010, 0.9), "plate": (1.5, 0.014, 1.0), "hall": (2.5, 0.024, 1.15),
-}  # fmt: skip
+    "dry": (0.3, 0.004, 0.35),
+    "room": (0.75, 0.010, 0.9),
+    "plate": (1.5, 0.014, 1.0),
+    "hall": (2.5, 0.024, 1.15),
+}
 
 
 def level_db(stem: np.ndarray) -> float:
-    """Root mean square of a stem ``(2, T)`` while it sounds, in dB; what is far below its loudest is left out."""
+    """Root mean square of a stem ``(2, T)`` while it sounds, in dB; pauses are left out."""
     size = round(BLOCK_S * SAMPLE_RATE)
     count = max(stem.shape[1] // size, 1)
     used = stem[:, : count * size] if stem.shape[1] >= size else stem
-    power = np.mean(used.reshape(2, count, -1) ** 2, axis=(0, 2), dtype=np.float64)
+    power = np.asarray((used.reshape(2, count, -1) ** 2).mean(axis=(0, 2), dtype=np.float64))
     top = float(power.max())
     if top <= 0:
         return -120.0
@@ -83,7 +104,9 @@ def reverberated(send: np.ndarray, name: str) -> np.ndarray:
     """What a room answers to ``send (2, T)``, as long as it."""
     response = room(name)
     count = send.shape[1]
-    return np.stack([oaconvolve(send[side], response[side])[:count] for side in (0, 1)]).astype(np.float32)
+    return np.stack([oaconvolve(send[side], response[side])[:count] for side in (0, 1)]).astype(
+        np.float32
+    )
 
 
 def ducking(kicks: np.ndarray, depth: float, total: int) -> np.ndarray:
@@ -120,7 +143,9 @@ def master_gain(mix: np.ndarray) -> np.ndarray:
     peaks = np.abs(mix).max(0)
     gain_db = LOUDNESS - measured
     curve = limiting(peaks, gain_db)
-    if float(curve.min()) < 0.98 * 10 ** (gain_db / 20):  # what the limiter takes is given back, once
+    if float(curve.min()) < 0.98 * 10 ** (
+        gain_db / 20
+    ):  # what the limiter takes is given back, once
         gain_db += LOUDNESS - loudness(mix * curve)
         curve = limiting(peaks, gain_db)
     return curve

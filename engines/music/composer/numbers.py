@@ -8,14 +8,36 @@ from typing import Any
 
 from engines.music.composer.theory import TONICS
 
-SPELLED = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
-           "eight": 8, "nine": 9, "ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40,
-           "forty five": 45, "sixty": 60, "ninety": 90, "half a": 0.5, "couple of": 2, "a couple of": 2}  # fmt: skip
+SPELLED = {
+    "a": 1,
+    "an": 1,
+    "one": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+    "fifteen": 15,
+    "twenty": 20,
+    "thirty": 30,
+    "forty": 40,
+    "forty five": 45,
+    "sixty": 60,
+    "ninety": 90,
+    "half a": 0.5,
+    "couple of": 2,
+    "a couple of": 2,
+}
 COUNT = r"(\d+(?:[.,]\d+)?|" + "|".join(sorted(SPELLED, key=len, reverse=True)) + ")"
 KEY = re.compile(
     r"(?<![\w'])([a-g])[\s-]?(sharp|flat|#|♯|b|♭)?[\s-]?(major|minor|maj|min|m)\b(?![\w'])"
-    r"|\b(?:in|key of|key:)\s+(?:the\s+key\s+of\s+)?([a-g])[\s-]?(sharp|flat|#|♯|b|♭)?(?=$|\s*[,.;!?]|\s+(?:at|with|for)\b)"
-)  # fmt: skip
+    r"|\b(?:in|key of|key:)\s+(?:the\s+key\s+of\s+)?([a-g])[\s-]?(sharp|flat|#|♯|b|♭)?"
+    r"(?=$|\s*[,.;!?]|\s+(?:at|with|for)\b)"
+)
 MODE = re.compile(r"\b(major|minor)(?:\s+(?:key|mode|scale|chords?|tonality))?\b")
 TEMPO = re.compile(
     r"(\d{2,3})(?:\s*(?:-|to|–)\s*(\d{2,3}))?\s*-?(?:bpm|beats?\s+(?:per|a)\s+minute|b\.p\.m)"
@@ -24,7 +46,8 @@ TEMPO = re.compile(
 LENGTH = re.compile(
     rf"\b(?:(\d{{1,2}}):(\d\d)\s*(?:min|minutes|long)?\b"
     rf"|{COUNT}[\s-]*(?:minutes?|mins?|min)\b(?:\s+and\s+a\s+(half))?(?:\s+(?:and\s+)?{COUNT}\s*(?:seconds?|secs?|s)\b)?"
-    rf"|{COUNT}[\s-]*(?:seconds?|secs?|sec)\b|(?<!the )(?<!')(\d{{1,3}})\s?s\b(?!\s*(?:style|synth|rock|pop|disco|vibe|music|feel)))"
+    rf"|{COUNT}[\s-]*(?:seconds?|secs?|sec)\b|(?<!the )(?<!')(\d{{1,3}})\s?s\b"
+    r"(?!\s*(?:style|synth|rock|pop|disco|vibe|music|feel)))"
 )
 DECADES = (50, 60, 70, 80, 90)
 METER = re.compile(r"\b(?:waltz(?:es)?|3/4|6/8|three[\s-]four|in three|triple meter|triple time)\b")
@@ -46,10 +69,22 @@ def key_spans(text: str) -> list[Span]:
     spans = []
     for match in KEY.finditer(text):
         letter, accidental, mode, bare, bare_accidental = match.groups()
-        name = (letter or bare).upper() + {"": "", "s": " sharp", "#": " sharp", "♯": " sharp", "f": " flat",
-                                           "b": " flat", "♭": " flat"}[(accidental or bare_accidental or "")[:1]]  # fmt: skip
+        name = (letter or bare).upper() + {
+            "": "",
+            "s": " sharp",
+            "#": " sharp",
+            "♯": " sharp",
+            "f": " flat",
+            "b": " flat",
+            "♭": " flat",
+        }[(accidental or bare_accidental or "")[:1]]
         minor = mode in ("minor", "min", "m")
-        if name not in TONICS or (letter == "a" and mode in ("major", "minor") and not accidental and _article(text, match)):
+        if name not in TONICS or (
+            letter == "a"
+            and mode in ("major", "minor")
+            and not accidental
+            and _article(text, match)
+        ):
             continue
         spans.append(Span(_in_vocabulary(name, minor), match.start(), match.end()))
     if spans:
@@ -67,7 +102,20 @@ def _in_vocabulary(name: str, minor: bool) -> str:
     """A key as the vocabulary of prompts spells it."""
     tonic = TONICS[name]
     major = ("C", "C sharp", "D", "E flat", "E", "F", "F sharp", "G", "A flat", "A", "B flat", "B")
-    minors = ("C", "C sharp", "D", "E flat", "E", "F", "F sharp", "G", "G sharp", "A", "B flat", "B")
+    minors = (
+        "C",
+        "C sharp",
+        "D",
+        "E flat",
+        "E",
+        "F",
+        "F sharp",
+        "G",
+        "G sharp",
+        "A",
+        "B flat",
+        "B",
+    )
     return f"{(minors if minor else major)[tonic]} {'minor' if minor else 'major'}"
 
 
@@ -96,7 +144,11 @@ def length_spans(text: str) -> list[Span]:
             length = _count(plain)
         else:
             length = float(short)
-            if short and int(short) in DECADES and "long" not in text[match.end() : match.end() + 8]:
+            if (
+                short
+                and int(short) in DECADES
+                and "long" not in text[match.end() : match.end() + 8]
+            ):
                 continue
         if 1 <= length <= LONGEST_S:
             spans.append(Span(length, match.start(), match.end()))

@@ -40,12 +40,17 @@ def render(score: Score, stems: bool = False) -> Rendering:
     long = total + (round(TAIL_S * SAMPLE_RATE) if score.brief.loop else 0)
     facts = style(score.brief.style)
     duck = _ducking(score, long)
-    tape = any(track.instrument == "tape-saturation" for track in score.tracks) or score.brief.style == "lo-fi"
+    tape = (
+        any(track.instrument == "tape-saturation" for track in score.tracks)
+        or score.brief.style == "lo-fi"
+    )
     dry = np.zeros((2, long), np.float32)
     send = np.zeros((2, long), np.float32)
     kept: dict[str, tuple[np.ndarray, float]] = {}
     with ThreadPoolExecutor(WORKERS) as pool:
-        for track, sound in zip(score.tracks, pool.map(lambda t: _stem(score, t, long, duck), score.tracks), strict=True):
+        for track, sound in zip(
+            score.tracks, pool.map(lambda t: _stem(score, t, long, duck), score.tracks), strict=True
+        ):
             amount = mixing.SENDS[track.part]
             dry += sound
             send += sound * np.float32(amount)
@@ -100,10 +105,18 @@ def _finished(sound: np.ndarray, curve: np.ndarray, tape: bool, score: Score) ->
 def _ducking(score: Score, total: int) -> np.ndarray | None:
     depth = style(score.brief.style).get("duck", 0.0)
     kick = knowledge()["drum_keys"]["kick"]
-    beats = [n.start for track in score.tracks if track.part == DRUMS for n in track.notes if n.pitch == kick]
+    beats = [
+        n.start
+        for track in score.tracks
+        if track.part == DRUMS
+        for n in track.notes
+        if n.pitch == kick
+    ]
     if not depth or not beats:
         return None
-    return mixing.ducking(np.round(score.seconds(np.array(beats)) * SAMPLE_RATE).astype(int), depth, total)
+    return mixing.ducking(
+        np.round(score.seconds(np.array(beats)) * SAMPLE_RATE).astype(int), depth, total
+    )
 
 
 def _stem(score: Score, track: Track, total: int, duck: np.ndarray | None) -> np.ndarray:
@@ -136,12 +149,18 @@ def _beside(score: Score, track: Track) -> float:
     same = [each for each in score.tracks if each.part == track.part]
     if track.part == LEAD:
         return 0.0 if same[0] is track or len(same) == 1 else -1.5
-    return -10 * float(np.log10(len(same))) if track.part != DRUMS else -3.0 * (same.index(track) > 0)
+    return (
+        -10 * float(np.log10(len(same))) if track.part != DRUMS else -3.0 * (same.index(track) > 0)
+    )
 
 
 def _strokes(score: Score, track: Track, total: int) -> list[Stroke]:
-    starts = np.round(score.seconds(np.array([n.start for n in track.notes])) * SAMPLE_RATE).astype(int)
-    ends = np.round(score.seconds(np.array([n.start + n.length for n in track.notes])) * SAMPLE_RATE).astype(int)
+    starts = np.round(score.seconds(np.array([n.start for n in track.notes])) * SAMPLE_RATE).astype(
+        int
+    )
+    ends = np.round(
+        score.seconds(np.array([n.start + n.length for n in track.notes])) * SAMPLE_RATE
+    ).astype(int)
     return [
         Stroke(int(start), max(int(end - start), 1), note.pitch, note.velocity)
         for note, start, end in zip(track.notes, starts, ends, strict=True)

@@ -20,10 +20,10 @@ import numba
 import numpy as np
 import soundfile
 
-from engines.music.composer.instruments import DATA, Instrument, knowledge
+from engines.music.composer.instruments import ASSETS, Instrument, knowledge
 
 SAMPLE_RATE = 44100
-ARCHIVE = DATA / "sampler.zip"
+ARCHIVE = ASSETS / "sampler.zip"
 KEPT_BYTES = 192 << 20  # of decoded recordings
 VIBRATO_HZ, VIBRATO_AFTER_S = 5.3, 0.28
 LOW_CUT_HZ = {"bass": 28.0, "drums": 24.0, "keys": 45.0}
@@ -79,10 +79,14 @@ class Bank:
         inside = [zone for zone in self.zones[sound] if _in(zone, pitch, velocity)]
         if inside:
             return inside
-        layer = [z for z in self.zones[sound] if z["velocities"][0] <= velocity <= z["velocities"][1]]
+        layer = [
+            z for z in self.zones[sound] if z["velocities"][0] <= velocity <= z["velocities"][1]
+        ]
         layer = layer or self.zones[sound]
         away = [max(zone["keys"][0] - pitch, pitch - zone["keys"][1], 0) for zone in layer]
-        return [zone for zone, distance in zip(layer, away, strict=True) if distance == min(away)][:2]
+        return [zone for zone, distance in zip(layer, away, strict=True) if distance == min(away)][
+            :2
+        ]
 
 
 def _in(zone: dict[str, Any], pitch: int, velocity: int) -> bool:
@@ -138,7 +142,9 @@ def _closed(facts: Instrument, strokes: Sequence[Stroke]) -> list[Stroke]:
     ]
 
 
-def _play_group(facts: Instrument, key: tuple[Any, ...], members: list[Stroke], out: np.ndarray) -> None:
+def _play_group(
+    facts: Instrument, key: tuple[Any, ...], members: list[Stroke], out: np.ndarray
+) -> None:
     sound, pitch = key[:2]
     zones = bank().at(sound, pitch, members[0].velocity)
     if not zones:
@@ -189,8 +195,22 @@ def _add_zone(facts: Instrument, zone: dict[str, Any], pitch: int, tone: np.ndar
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
-def _voice(  # type: ignore[no-untyped-def]
-    out, samples, ratio, skip, loop, loop_end, attack, hold, decay, sustain, bright, cut, depth, speed, after
+def _voice(
+    out,
+    samples,
+    ratio,
+    skip,
+    loop,
+    loop_end,
+    attack,
+    hold,
+    decay,
+    sustain,
+    bright,
+    cut,
+    depth,
+    speed,
+    after,
 ):
     """A recording read at ``ratio`` by cubic interpolation, shaped, filtered and written into ``out``."""
     position, level, smooth, smoother, low = float(skip), 1.0, 0.0, 0.0, 0.0
@@ -231,7 +251,7 @@ def _voice(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _add(out, tone, start, held, falling, release, level):  # type: ignore[no-untyped-def]
+def _add(out, tone, start, held, falling, release, level):
     """A sound into ``out`` at ``level``: as it is while it is held, then falling."""
     count = min(tone.shape[1], held + release, out.shape[1] - start)
     gain = level

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.music.composer.instruments import DATA
+from engines.music.composer.instruments import ASSETS
 
 ENERGIES = ("low", "medium", "high")
 
@@ -53,7 +53,7 @@ MOODS = {
 
 @functools.cache
 def _file(name: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((DATA / name).read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = json.loads((ASSETS / name).read_text(encoding="utf-8"))
     return loaded
 
 

@@ -32,7 +32,9 @@ def _clicks(total: int, rng: np.random.Generator) -> np.ndarray:
     count = rng.poisson(CLICKS_PER_S * total / SAMPLE_RATE)
     when = rng.integers(0, max(total - 64, 1), count)
     size = rng.exponential(0.25, count).astype(np.float32)
-    shape = np.exp(-np.arange(48) / 7.0).astype(np.float32) * np.cos(np.arange(48) * 0.9).astype(np.float32)
+    shape = np.exp(-np.arange(48) / 7.0).astype(np.float32) * np.cos(np.arange(48) * 0.9).astype(
+        np.float32
+    )
     for start, loud, side in zip(when, size, rng.uniform(0.3, 0.7, count), strict=True):
         end = min(start + 48, total)
         sound[0, start:end] += shape[: end - start] * loud * side

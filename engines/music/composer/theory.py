@@ -139,7 +139,9 @@ def ninth(given: Chord) -> Chord:
 def nearest(pitch_class: int, around: float) -> int:
     """The MIDI pitch of ``pitch_class`` closest to ``around``; the lower one of two."""
     base = round(around)
-    return min(range(base - 7, base + 8), key=lambda p: (p % 12 != pitch_class % 12, abs(p - around)))
+    return min(
+        range(base - 7, base + 8), key=lambda p: (p % 12 != pitch_class % 12, abs(p - around))
+    )
 
 
 def into(pitch: int, low: int, high: int) -> int:

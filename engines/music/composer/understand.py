@@ -6,31 +6,13 @@ for the list that follows it, and what a text says outright beats what it only h
 
 from __future__ import annotations
 
-import functools
-import json
 import re
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
-from engines.music.composer.instruments import DATA, instrument
+from engines.music.composer.instruments import instrument
 from engines.music.composer.numbers import Span, key_spans, length_spans, meter_spans, tempo_spans
-
-SAID, HINTED, SCENE = 3, 2, 1  # how plainly a value is asked for
-TOKEN = re.compile(r"[^\W_]+(?:[-'&][^\W_]+)*|[^\s\w]", re.UNICODE)
-NEGATIONS = ("no", "without", "not", "never", "minus", "except", "lacking", "dont", "don't", "isn't",
-             "nothing", "zero", "avoid", "free of", "less", "non", "hold", "drop the", "skip", "none")  # fmt: skip
-JOINS = ("or", "and", "nor", ",", "/", "&")
-FILLERS = ("any", "the", "a", "an", "too", "very", "so", "want", "like", "use", "overly", "much", "really", "at",
-           "all", "kind", "of", "be", "sound", "those", "no", "have", "sounding", "that", "please")  # fmt: skip
-DENIABLE = ("instruments", "groups", "mood", "style", "energy", "pace", "sections")
-ONLY = ("solo", "only", "just", "nothing but", "alone", "unaccompanied", "a cappella", "by itself", "on its own",
-        "duo", "duet", "quartet", "quintet", "trio for")  # fmt: skip
-LOOPS = ("loop", "looping", "loopable", "seamless loop", "seamless", "endless")
-TYPO = 0.86
-SHORTEST_TYPO = 5
-BACKGROUND = ("background", "subtle", "soft background", "in the background", "behind", "backed by", "over",
-              "accompanied by", "with a bit of", "in the back", "faint", "light", "supported by")  # fmt: skip
+from engines.music.composer.phrases import HINTED, SAID, SCENE, Text, grammar, phrases
 
 
 @dataclass(frozen=True)
@@ -83,47 +65,13 @@ def understand(text: str) -> Understanding:
     return Understanding(reader.attributes(), tuple(sorted(reader.kept, key=lambda each: each.at)))
 
 
-@functools.cache
-def _words() -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((DATA / "words.json").read_text(encoding="utf-8"))
-    return loaded
-
-
-@functools.cache
-def _phrases(attribute: str) -> dict[tuple[str, ...], tuple[Any, int]]:
-    """Phrases, as tokens, with their value and how plainly they say it."""
-    table: dict[tuple[str, ...], tuple[Any, int]] = {}
-    for value, phrases in _words()[attribute].items():
-        if isinstance(phrases, dict):
-            table[_tokens(value)] = (phrases, SCENE)
-            continue
-        own = [value.replace("-", " "), value] if attribute in ("style", "instruments") else []
-        for phrase in [*phrases, *own]:
-            weight = HINTED if phrase.startswith("~") else SAID
-            table.setdefault(_tokens(phrase.lstrip("~")), (value, weight))
-    return table
-
-
-def _tokens(text: str) -> tuple[str, ...]:
-    return tuple(TOKEN.findall(text))
-
-
-@functools.cache
-def _known_words() -> tuple[str, ...]:
-    names = ("style", "mood", "energy", "pace", "instruments", "scenes")
-    words = {word for name in names for phrase in _phrases(name) for word in phrase}
-    return tuple(sorted(word for word in words if len(word) >= SHORTEST_TYPO))
-
-
 class _Reader:
     """One text while it is read."""
 
     def __init__(self, text: str):
-        self.text = text
-        spans = [(m.group(), m.start(), m.end()) for m in TOKEN.finditer(text)]
-        self.starts, self.ends = [s for _, s, _ in spans], [e for _, _, e in spans]
-        self.tokens = [_corrected(word) for word, _, _ in spans]
-        self.denied = self._denials()
+        self.read_text = Text(text)
+        self.text, self.tokens, self.denied = text, self.read_text.tokens, self.read_text.denied
+        self.starts = self.read_text.starts
         self.kept: list[Found] = []
         self.without: list[str] = []
         self.only = False
@@ -137,61 +85,10 @@ class _Reader:
         self._flags()
         self._form()
 
-    # matching
-
-    def _matches(self, attribute: str, taken: set[int]) -> list[tuple[int, int, Any, int]]:
-        """First token, end, value and weight of each phrase, the longest first at each place."""
-        table = _phrases(attribute)
-        longest = max(len(phrase) for phrase in table)
-        matches, at = [], 0
-        while at < len(self.tokens):
-            for size in range(min(longest, len(self.tokens) - at), 0, -1):
-                phrase = tuple(self.tokens[at : at + size])
-                if phrase in table and not taken & set(range(at, at + size)):
-                    matches.append((at, at + size, *table[phrase]))
-                    at += size - 1
-                    break
-            at += 1
-        return matches
-
-    def _said(self, first: int, end: int) -> str:
-        return self.text[self.starts[first] : self.ends[end - 1]]
-
     def _keep(self, attribute: str, value: Any, first: int, end: int, weight: int = SAID) -> None:
-        self.kept.append(Found(attribute, value, self._said(first, end), self.starts[first], weight))
-
-    def _denials(self) -> list[str]:
-        """For each token the negation it stands under, or nothing: it holds for one phrase, and for those
-        that are listed after it."""
-        denied = [""] * len(self.tokens)
-        for at, word in enumerate(self.tokens):
-            pair = " ".join(self.tokens[at : at + 2])
-            how = pair if pair in NEGATIONS else word
-            following = self.tokens[at + 1 : at + 2]
-            if how not in NEGATIONS or following in (["only"], ["but"], ["else"]):
-                continue
-            place = at + len(how.split())
-            listed = True
-            while place < len(self.tokens):
-                size = self._phrase_at(place)
-                if size and listed:
-                    denied[place : place + size] = [how] * size
-                    place, listed = place + size, False
-                elif self.tokens[place] in JOINS:
-                    place, listed = place + 1, True
-                elif listed and self.tokens[place] in FILLERS:
-                    place += 1
-                else:
-                    break
-        return denied
-
-    def _phrase_at(self, place: int) -> int:
-        """How many tokens the longest known phrase has that begins here."""
-        for size in range(min(4, len(self.tokens) - place), 0, -1):
-            phrase = tuple(self.tokens[place : place + size])
-            if any(phrase in _phrases(name) for name in DENIABLE):
-                return size
-        return 0
+        self.kept.append(
+            Found(attribute, value, self.read_text.said(first, end), self.starts[first], weight)
+        )
 
     # attributes
 
@@ -202,12 +99,16 @@ class _Reader:
         for attribute, find in finders:
             spans: list[Span] = find(self.text)
             for span in spans[:1]:
-                name = "mode" if attribute == "key" and span.value in ("major", "minor") else attribute
-                self.kept.append(Found(name, span.value, self.text[span.start : span.end], span.start))
+                name = (
+                    "mode" if attribute == "key" and span.value in ("major", "minor") else attribute
+                )
+                self.kept.append(
+                    Found(name, span.value, self.text[span.start : span.end], span.start)
+                )
 
     def _instruments(self) -> None:
         self.taken: set[int] = set()
-        for first, end, value, _ in self._matches("instruments", set()):
+        for first, end, value, _ in self.read_text.matches("instruments", set()):
             if value == "fiddle":
                 value = "violin"
             if self.denied[first]:
@@ -217,8 +118,8 @@ class _Reader:
             if self._is_style(first, end):
                 continue
             self.taken |= set(range(first, end))
-            self._keep("support" if self._is_behind(first) else "lead", value, first, end)
-        for first, end, value, _ in self._matches("groups", self.taken):
+            self._keep("support" if self._is_behind(first, end) else "lead", value, first, end)
+        for first, end, value, _ in self.read_text.matches("groups", self.taken):
             if self.denied[first]:
                 self.without.append(value)
                 self._keep("without", value, first, end)
@@ -226,26 +127,47 @@ class _Reader:
 
     def _deny(self, first: int, end: int, value: str) -> None:
         phrase = tuple(self.tokens[first:end])
-        group = _phrases("groups").get(phrase)
+        group = phrases("groups").get(phrase)
         self.without.append(group[0] if group else value)
         self._keep("without", self.without[-1], first, end)
 
     def _is_style(self, first: int, end: int) -> bool:
         """Whether a longer name of a style has the word in it, as in drum and bass, or of a scene."""
         for name in ("style", "scenes"):
-            for at, until, _, _ in self._matches(name, set()):
+            for at, until, _, _ in self.read_text.matches(name, set()):
                 if at <= first and end <= until and until - at > end - first:
                     return True
         return False
 
-    def _is_behind(self, first: int) -> bool:
+    def _in_longer(self, first: int, end: int) -> bool:
+        """Whether a longer scene has the words in it, as the house that is haunted."""
+        return any(
+            at <= first and end <= until and until - at > end - first
+            for at, until, _, _ in self.read_text.matches("scenes", set())
+        )
+
+    def _is_behind(self, first: int, end: int) -> bool:
+        after = " ".join(self.tokens[end : end + 4])
+        if after.startswith(grammar("after")):
+            return True
         before = " ".join(self.tokens[max(first - 4, 0) : first])
-        return any(re.search(rf"\b{re.escape(phrase)}\b[^,.]*$", before) for phrase in BACKGROUND)
+        return any(
+            re.search(rf"\b{re.escape(phrase)}\b[^,.]*$", before)
+            for phrase in grammar("background")
+        )
 
     def _attribute(self, attribute: str) -> None:
-        taken = self.taken if attribute in ("style", "mood", "energy", "scenes") else set()
-        for first, end, value, weight in self._matches(attribute, taken):
+        taken = self.taken if attribute in ("mood", "energy") else set()
+        for first, end, value, weight in self.read_text.matches(attribute, taken):
             how = self.denied[first]
+            if attribute == "style" and self._in_longer(first, end):
+                continue
+            if attribute == "scenes" and set(range(first, end)) <= self.taken and not how:
+                continue
+            if first in self.taken or (
+                self.tokens[first] in grammar("touches") and end in self.taken
+            ):
+                weight = min(weight, HINTED)  # it is said of an instrument
             if attribute == "scenes":
                 if not how:
                     self._scene(value, first, end)
@@ -267,17 +189,25 @@ class _Reader:
 
     def _flags(self) -> None:
         joined = " ".join(self.tokens)
-        for phrase in ONLY:
+        for phrase in grammar("only"):
             match = re.search(rf"\b{re.escape(phrase)}\b", joined)
             if match and not self.denied[joined[: match.start()].count(" ")]:
                 after = joined[match.end() :].split()[:1]
                 if phrase == "solo" and not (self._names_player(joined, match) or phrase == joined):
                     continue
-                if after and phrase in ("only", "just") and not self._lists_players(joined[match.end() :]):
+                if (
+                    after
+                    and phrase in ("only", "just")
+                    and not self._lists_players(joined[match.end() :])
+                ):
                     continue
                 self.only = True
-        if any(re.search(rf"\b{phrase}\b", joined) for phrase in LOOPS):
-            first = next(at for at, word in enumerate(self.tokens) if word.startswith(("loop", "seamless", "endless")))
+        if any(re.search(rf"\b{phrase}\b", joined) for phrase in grammar("loops")):
+            first = next(
+                at
+                for at, word in enumerate(self.tokens)
+                if word.startswith(("loop", "seamless", "endless"))
+            )
             self._keep("loop", True, first, first + 1)
 
     def _names_player(self, joined: str, match: re.Match[str]) -> bool:
@@ -287,8 +217,12 @@ class _Reader:
     @staticmethod
     def _lists_players(rest: str, near: int = 6) -> bool:
         words = rest.split()[:near]
-        table = _phrases("instruments")
-        return any(tuple(words[a:b]) in table for a in range(len(words)) for b in range(a + 1, len(words) + 1))
+        table = phrases("instruments")
+        return any(
+            tuple(words[a:b]) in table
+            for a in range(len(words))
+            for b in range(a + 1, len(words) + 1)
+        )
 
     def _form(self) -> None:
         """Sections in the order in which they are named, where at least two are."""
@@ -297,7 +231,8 @@ class _Reader:
             kinds = tuple({"a": "verse", "b": "bridge"}[letter] for letter in letters.group(1))
             self.kept.append(Found("form", kinds, letters.group(1), letters.start()))
             return
-        named = [(first, end, value) for first, end, value, _ in self._matches("sections", self.taken)
+        sections = self.read_text.matches("sections", self.taken)
+        named = [(first, end, value) for first, end, value, _ in sections
                  if not self.denied[first]]  # fmt: skip
         order = [value for _, _, value in named]
         if len(order) >= 3 and {"verse", "chorus"} & set(order):
@@ -316,6 +251,8 @@ class _Reader:
             if isinstance(each.value, str) and each.value in barred:
                 continue
             best.setdefault(each.attribute, each)
+        if "mood" in best and "mode" in best and best["mood"].weight > best["mode"].weight == SCENE:
+            del best["mode"]
         if "tempo" in best and best["tempo"].weight == SAID:
             best.pop("pace", None)
         lead, support = self._players(barred)
@@ -325,38 +262,37 @@ class _Reader:
         key = values.get("key", "")
         if not key and "mode" in best:
             values["mode"] = best["mode"].value
-        without = tuple(dict.fromkeys(each.value for each in self.kept if each.attribute == "without"))
+        without = tuple(
+            dict.fromkeys(each.value for each in self.kept if each.attribute == "without")
+        )
         self.kept = [each for each in self.kept if self._counts(each, best, (*lead, *support))]
-        return Attributes(**values, lead=lead, support=support, without=without, only=bool(only and lead))
+        return Attributes(
+            **values, lead=lead, support=support, without=without, only=bool(only and lead)
+        )
 
     def _players(self, barred: set[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         said = [each for each in self.kept if each.attribute == "lead" and each.weight > SCENE]
         scene = [each for each in self.kept if each.attribute == "lead" and each.weight == SCENE]
         chosen = said or ([] if any(each.attribute == "support" for each in self.kept) else scene)
-        lead = [each.value for each in sorted(chosen, key=lambda found: found.at) if not _barred(each.value, barred)]
-        behind = [each.value for each in self.kept if each.attribute == "support" and not _barred(each.value, barred)]
-        return tuple(dict.fromkeys(lead)), tuple(name for name in dict.fromkeys(behind) if name not in lead)
+        lead = [
+            each.value
+            for each in sorted(chosen, key=lambda found: found.at)
+            if not _barred(each.value, barred)
+        ]
+        behind = [
+            each.value
+            for each in self.kept
+            if each.attribute == "support" and not _barred(each.value, barred)
+        ]
+        return tuple(dict.fromkeys(lead)), tuple(
+            name for name in dict.fromkeys(behind) if name not in lead
+        )
 
     @staticmethod
     def _counts(each: Found, best: dict[str, Found], players: tuple[str, ...]) -> bool:
         if each.attribute in ("lead", "support"):
             return each.value in players
         return each.attribute == "without" or best.get(each.attribute) is each
-
-
-def _corrected(word: str) -> str:
-    """A misspelt word as it is known; others as they are."""
-    if len(word) < SHORTEST_TYPO or word in _known_words() or not word.isalpha():
-        return word
-    near = get_close_matches(word, _known_words(), n=1, cutoff=TYPO)
-    return near[0] if near and near[0][0] == word[0] and word not in COMMON else word
-
-
-COMMON = frozenset(["there", "these", "their", "where", "which", "would", "should", "could", "about", "after",
-                    "under", "every", "other", "place", "piece", "tracks", "songs", "sounds", "light", "night",
-                    "right", "great", "small", "large", "heart", "hearts", "house", "world", "feels", "years",
-                    "walks", "trains", "tenser", "water", "watery", "string", "boards", "board", "happen",
-                    "stories", "story", "think", "thing", "things", "simple", "single", "theme", "vibes"])  # fmt: skip
 
 
 def _softened(attribute: str, value: Any) -> tuple[str, Any]:
@@ -369,4 +305,6 @@ def _softened(attribute: str, value: Any) -> tuple[str, Any]:
 def _barred(name: str, barred: set[str]) -> bool:
     facts = instrument(name)
     parts = {"drums": facts.kit, "bass": facts.family == "bass"}
-    return name in barred or facts.family in barred or any(parts.get(each, False) for each in barred)
+    return (
+        name in barred or facts.family in barred or any(parts.get(each, False) for each in barred)
+    )
