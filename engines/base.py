@@ -32,6 +32,7 @@ class Task(StrEnum):
     MUSIC = "music"
     CODEC = "codec"
     VOCODER = "vocoder"
+    RESTORE = "restore"
     ASR = "asr"
     METRICS = "metrics"
 
@@ -354,6 +355,11 @@ class Engine(ABC):
         weights of different sizes look at those that ``params`` asks for."""
         needs = self.card.memory_mb
         return needs.get(dtype) or max(needs.values(), default=0)
+
+    def shared_mb(self, dtype: str, params: AnyParams | None = None) -> Mapping[str, int]:
+        """Memory in MiB of the parts that other engines may hold too, by the name under which
+        ``engines.sharing`` knows them; a part of ``memory_mb``."""
+        return {}
 
     # the three verbs, and what may be done before
 

@@ -10,6 +10,7 @@ import gradio as gr
 from engines.base import Task
 from engines.studio import Studio
 from engines.studio.settings import VERSION
+from engines.tasks import FAMILIES
 from tabs import api
 from tabs.about import help, home, jobs, models
 from tabs.batch import page as batch
@@ -18,14 +19,18 @@ from tabs.evaluate import page as evaluate
 from tabs.judge import page as judge
 from tabs.learn import page as loop
 from tabs.library import history, projects
+from tabs.make import family as family_page
 from tabs.make import music, speech
+from tabs.make.family import MakePage
 from tabs.ui import rater, shortcuts, task
-from tabs.ui.page import refresher
 from tabs.ui.reuse import Reuse
 
 HERE = Path(__file__).parent
 FONTS = ["Inter", "system-ui", "Segoe UI", "Roboto", "Noto Sans", "Noto Sans CJK JP", "sans-serif"]
 MONO = ["JetBrains Mono", "ui-monospace", "SFMono-Regular", "Consolas", "monospace"]
+
+# families whose page has more than the forms of its engines
+MAKE = {Task.TTS: speech.build, Task.MUSIC: music.build}
 
 HEADER = f"""
 <div class="studio-header">
@@ -117,26 +122,20 @@ def build(studio: Studio) -> gr.Blocks:
         # before any event of the page: Gradio numbers a name that is taken, also by a private event
         api.build(studio)
         gr.HTML(HEADER, apply_default_css=False)
-        last_speech, last_music = task.memory(Task.TTS), task.memory(Task.MUSIC)
+        here = [family for family in FAMILIES if studio.engines(family.task)]
+        remembered = {family.task: task.memory(family.task) for family in here}
         who, who_mirror = rater.memory(), rater.mirror()
-        makers: dict[str, tuple[str, task.TaskTab]] = {}
+        made: dict[Task, MakePage] = {}
         with gr.Tabs(elem_id="studio-tabs", selected="home") as tabs:
             with gr.Tab("Home", id="home", elem_id="tab-home") as tab:
                 home_page = home.build(studio, tabs)
                 tab.select(**home_page.refresh)
-            with gr.Tab("Speech", id="speech", elem_id="tab-speech"):
-                speech_tab, speech_results = speech.build(studio, last_speech, who)
-                makers["tts"] = ("speech", speech_tab)
-                results = [speech_results]
-            if studio.engines(Task.MUSIC):
-                with gr.Tab("Music", id="music", elem_id="tab-music") as tab:
-                    music_page = music.build(studio, last_music, who)
-                    makers["music"] = ("music", music_page.tab)
-                    for page in music_page.pages:
-                        tab.select(**page.refresh)
-                    tab.select(**refresher(lambda: studio.warm(Task.MUSIC)))
-                music_page.results.on_load(demo)
-                results.append(music_page.results)
+            for family in here:
+                with gr.Tab(family.title, id=family.tab, elem_id=f"tab-{family.tab}") as tab:
+                    lay_out = MAKE.get(family.task, family_page.build)
+                    made[family.task] = lay_out(studio, family, remembered[family.task], who)
+                for page in made[family.task].pages:
+                    tab.select(**page.refresh)
             with gr.Tab("Batch", id="batch", elem_id="tab-batch") as tab:
                 batch_page = batch.build(studio)
                 tab.select(**batch_page.refresh)
@@ -153,6 +152,7 @@ def build(studio: Studio) -> gr.Blocks:
                     tab.select(**page.refresh)
             loop.build(studio, tabs)
             with gr.Tab("History", id="history", elem_id="tab-history") as tab:
+                makers = {str(each.task): (each.tab, made[each.task].tab) for each in here}
                 reuse = Reuse(studio, tabs, makers)
                 history_page = history.build(
                     studio, tabs, reuse, evaluate_page.link, compare_page.link
@@ -171,9 +171,9 @@ def build(studio: Studio) -> gr.Blocks:
                 help.build(studio)
         demo.load(**home_page.refresh)
         judge_page.on_load(demo)
-        speech_results.on_load(demo)
-        for made in results:
-            made.connect_actions(reuse, compare_page)
+        for maker in made.values():
+            maker.results.on_load(demo)
+            maker.results.connect_actions(reuse, compare_page)
         demo.unload(history_page.forget)
     demo.queue(default_concurrency_limit=16, api_open=True)
     return demo

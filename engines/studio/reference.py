@@ -11,20 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from engines.base import Card, Engine, Task, Weights
+from engines import tasks
+from engines.base import Card, Engine, Weights
 from engines.parameters import Kind, Knob, knobs
 
-TASK_NAMES = {
-    Task.TTS: "Speech",
-    Task.VC: "Voice conversion",
-    Task.SVC: "Singing voice conversion",
-    Task.TTA: "Sound effects",
-    Task.MUSIC: "Music",
-    Task.CODEC: "Codecs",
-    Task.VOCODER: "Vocoders",
-    Task.ASR: "Transcription",
-    Task.METRICS: "Metrics",
-}
 LISTED_WEIGHTS = 20
 HEAD = (
     "# Engines\n\n"
@@ -66,7 +56,7 @@ def _facts(engine: Engine) -> str:
     memory = ", ".join(f"{size(mib * 2**20)} in {dtype}" for dtype, mib in card.memory_mb.items())
     facts = {
         "Id": f"`{card.id}`",
-        "Task": TASK_NAMES[card.task],
+        "Task": tasks.title(card.task),
         "Sample rate": f"{card.sample_rate:,} Hz" if card.sample_rate else "",
         "Languages": ", ".join(card.languages),
         "Memory": memory,

@@ -8,9 +8,9 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -41,6 +41,12 @@ class Loaded:
     engine: Engine
     memory_mb: int
     last_used: float
+    shared_mb: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def own_mb(self) -> int:
+        """What is freed when it goes, whoever else is loaded."""
+        return self.memory_mb - sum(self.shared_mb.values())
 
 
 class Runtime:
@@ -116,7 +122,8 @@ class Runtime:
         return Memory(total, used, budget, self._reserved_mb() * MB, process)
 
     def _reserved_mb(self) -> int:
-        return sum(entry.memory_mb for entry in self.loaded())
+        loaded = self.loaded()
+        return sum(entry.own_mb for entry in loaded) + sum(_parts_of(loaded).values())
 
     # loading
 
@@ -164,8 +171,7 @@ class Runtime:
             try:
                 self._make_room(engine, params)
                 # registered before loading, so that a load that fails half-way is unloaded too
-                need = engine.memory_mb(self.dtype, params)
-                entry = Loaded(engine, need, self._clock())
+                entry = self._entry(engine, params)
                 with self._lock:
                     entry = self._loaded.setdefault(engine_id, entry)
                 engine.load(self, params)
@@ -175,20 +181,35 @@ class Runtime:
                     self._loaded[engine_id].last_used = self._clock()
                 self._busy = ""
 
+    def _entry(self, engine: Engine, params: Params | None) -> Loaded:
+        need, parts = engine.memory_mb(self.dtype, params), engine.shared_mb(self.dtype, params)
+        return Loaded(engine, need, self._clock(), parts)
+
     def _make_room(self, engine: Engine, params: Params | None) -> None:
         if engine.card.id in self._loaded:
             return
-        need = engine.memory_mb(self.dtype, params) * MB
+        entry = self._entry(engine, params)
+        need = entry.memory_mb * MB
         budget = self.memory().budget
         if need > budget:
             raise StudioError(
                 f"{engine.card.title} needs {need / 1e9:.1f} GB and the memory budget is "
                 f"{budget / 1e9:.1f} GB. Raise --memory-gb or choose a smaller engine."
             )
-        for entry in self.loaded():
-            if self._reserved_mb() * MB + need <= budget:
+        for other in self._by_use(entry):
+            here = _parts_of(self.loaded())
+            more = entry.own_mb + sum(
+                size for name, size in entry.shared_mb.items() if name not in here
+            )
+            if (self._reserved_mb() + more) * MB <= budget:
                 return
-            self.unload(entry.engine.card.id, force=True)
+            self.unload(other.engine.card.id, force=True)
+
+    def _by_use(self, entry: Loaded) -> list[Loaded]:
+        """Engines in memory, first those that hold nothing ``entry`` needs, the least used first."""
+        return sorted(
+            self.loaded(), key=lambda other: bool(other.shared_mb.keys() & entry.shared_mb.keys())
+        )
 
     def unload(self, engine_id: str, force: bool = False) -> bool:
         """Free the engine's memory; returns whether it was loaded.
@@ -237,6 +258,15 @@ class Runtime:
             import torch
 
             torch.cuda.empty_cache()
+
+
+def _parts_of(loaded: Iterable[Loaded]) -> dict[str, int]:
+    """The shared parts in memory with what each needs."""
+    parts: dict[str, int] = {}
+    for entry in loaded:
+        for name, need in entry.shared_mb.items():
+            parts[name] = max(need, parts.get(name, 0))
+    return parts
 
 
 def _may_have_accelerator() -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from html import escape
 
 import gradio as gr
 
-from engines.base import Availability, Engine, Task
+from engines.base import Availability, Engine
 from engines.studio import Studio
 from engines.studio.reference import size
+from engines.tasks import FAMILIES, Family
 from storage import ClipQuery, JobRow, JobState
 from tabs.ui import jobs, live
 from tabs.ui.live import Action, View, button
@@ -20,19 +20,6 @@ LATEST = 5
 SHOWN_JOBS = 5
 
 
-@dataclass(frozen=True)
-class Way:
-    """A task on the page: the tab it is done in, its name and what one does there."""
-
-    tab: str
-    title: str
-    text: str
-
-
-WAYS = {
-    Task.TTS: Way("speech", "Speech", "Type a text, choose a voice, hear it while it is made."),
-    Task.MUSIC: Way("music", "Music", "Describe the music, compare variations, keep the best."),
-}
 WELCOME = (
     "New here? Open Speech, keep the text that is there, press Generate. What you make stays in "
     "History with every setting that made it."
@@ -85,7 +72,7 @@ def act(studio: Studio, action: Action) -> None:
 
 def ways_html(studio: Studio) -> str:
     """A card for each task that has engines here."""
-    cards = [_way(way, studio.engines(task)) for task, way in WAYS.items() if studio.engines(task)]
+    cards = [_way(family, found) for family in FAMILIES if (found := studio.engines(family.task))]
     if not cards:
         return live.empty("No engine is here. Models says what could not be started, and why.")
     return f'{_notices(studio)}<p class="welcome">{WELCOME}</p><div class="ways">{"".join(cards)}</div>'
@@ -105,18 +92,18 @@ def _notices(studio: Studio) -> str:
     return "".join(f'<div class="notice" role="alert">{text}</div>' for text in notices)
 
 
-def _way(way: Way, engines: list[Engine]) -> str:
+def _way(family: Family, engines: list[Engine]) -> str:
     ready = [engine for engine in engines if engine.availability() is Availability.READY]
     names = ", ".join(escape(engine.card.title) for engine in ready)
     state = f"Ready: {names}." if names else "Nothing is ready yet; get an engine in Models."
     more = len(engines) - len(ready)
     if names and more:
         state += f" {more} more in Models."
-    first = button(f"Make {way.title.lower()}", "tab", way.tab, "primary")
+    first = button(family.verb, "tab", family.tab, "primary")
     if not ready:
         first = button("Open Models", "tab", "models", "primary")
     return f"""
-<section class="card way"><header><h3>{way.title}</h3></header><p>{way.text}</p>
+<section class="card way"><header><h3>{family.title}</h3></header><p>{family.text}</p>
 <p class="quiet">{state}</p><div class="buttons">{first}</div></section>"""
 
 

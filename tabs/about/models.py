@@ -8,10 +8,11 @@ from html import escape
 
 import gradio as gr
 
+from engines import tasks
 from engines.base import Availability, Card, Engine
 from engines.studio import Studio
 from engines.studio.facade import WeightsState
-from engines.studio.reference import TASK_NAMES, size
+from engines.studio.reference import size
 from storage import JobRow, JobState
 from tabs.about.home import idle_text
 from tabs.ui import jobs, live
@@ -118,7 +119,7 @@ def engine_html(studio: Studio, engine: Engine, view: ModelsView, newest: Newest
     card = engine.card
     state = engine.availability()
     missing = state is Availability.INSTALL
-    marks = [badge(TASK_NAMES[card.task]), live.state_badge(state)]
+    marks = [badge(tasks.title(card.task)), live.state_badge(state)]
     if studio.runtime.is_loaded(card.id):
         marks.append(badge("in memory", "busy"))
     if card.non_commercial:

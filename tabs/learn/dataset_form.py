@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
+from engines import tasks
 from engines.base import Task
-from engines.studio.reference import TASK_NAMES
 from storage.learning.dataset_filter import DatasetFilter
 from storage.learning.judgements import Criterion
 from tabs.ui import live
@@ -124,7 +124,7 @@ def _narrow(wanted: dict[str, Any]) -> None:
                     elem_id=f"datasets-{name}",
                 )  # fmt: skip
             wanted["task"] = gr.Dropdown(
-                [("Any", ANY), *((TASK_NAMES[task], task.value) for task in Task)],
+                [("Any", ANY), *((tasks.title(task), task.value) for task in Task)],
                 value=ANY, label="Task", min_width=140, elem_id="datasets-task",
             )  # fmt: skip
         with gr.Row():

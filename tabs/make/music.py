@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,9 @@ from engines.music.musicgen.checkpoint import SAMPLING
 from engines.parameters import knobs, parse
 from engines.studio import Studio
 from engines.studio.reference import size
+from engines.tasks import Family
 from tabs.make import prompts, results
+from tabs.make.family import MakePage
 from tabs.ui import form as forms
 from tabs.ui import live, task
 from tabs.ui.errors import as_gradio_error
@@ -29,16 +30,9 @@ SOUNDS = ("continue_from", "continue_overlap_s", "melody")
 OWN = "put a folder in the same format into models/own of the data folder"
 
 
-@dataclass
-class MusicTab:
-    """The tab's parts, and the pages to bring up to date when it is opened."""
-
-    tab: task.TaskTab
-    results: results.Results
-    pages: list[Page]
-
-
-def build(studio: Studio, job_ids: gr.BrowserState, who: gr.BrowserState) -> MusicTab:
+def build(
+    studio: Studio, family: Family, job_ids: gr.BrowserState, who: gr.BrowserState
+) -> MakePage:
     """Lay out the tab in the current block."""
     notices: dict[str, gr.HTML] = {}
 
@@ -49,13 +43,14 @@ def build(studio: Studio, job_ids: gr.BrowserState, who: gr.BrowserState) -> Mus
         with gr.Column(scale=4, min_width=360) as left:
             prompt = prompts.build(studio)
             shared = {**prompt.form.controls, **_sounds(studio)}
-        tab = task.build(studio, Task.MUSIC, shared, left, head)
+        tab = task.build(studio, family.task, shared, left, head)
         with gr.Column(scale=5, min_width=360):
-            made = results.build(studio, Task.MUSIC, job_ids, who)
+            made = results.build(studio, family.task, job_ids, who)
     for panel in tab.panels.values():
         made.connect(panel)
     models = [_models(tab, panel, notices[name]) for name, panel in tab.panels.items()]
-    return MusicTab(tab, made, [*prompt.pages, *models])
+    warm = Page(refresher(lambda: studio.warm(family.task)))
+    return MakePage(tab, made, [*prompt.pages, *models, warm])
 
 
 def _sounds(studio: Studio) -> dict[str, Component]:

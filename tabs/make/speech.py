@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import gradio as gr
 
-from engines.base import Task
 from engines.studio import Studio
+from engines.tasks import Family
 from tabs.make import results
+from tabs.make.family import MakePage
 from tabs.ui import task
 
 EXAMPLE = "The studio is ready. Type something, choose a voice, and listen."
 
 
 def build(
-    studio: Studio, job_ids: gr.BrowserState, who: gr.BrowserState
-) -> tuple[task.TaskTab, results.Results]:
+    studio: Studio, family: Family, job_ids: gr.BrowserState, who: gr.BrowserState
+) -> MakePage:
     """Lay out the tab in the current block."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=360) as left:
@@ -26,9 +27,9 @@ def build(
                 max_lines=20,
                 elem_id="speech-text",
             )
-        tab = task.build(studio, Task.TTS, {"text": text}, left)
+        tab = task.build(studio, family.task, {"text": text}, left)
         with gr.Column(scale=5, min_width=360):
-            made = results.build(studio, Task.TTS, job_ids, who)
+            made = results.build(studio, family.task, job_ids, who)
     for panel in tab.panels.values():
         made.connect(panel)
-    return tab, made
+    return MakePage(tab, made)

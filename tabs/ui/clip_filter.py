@@ -7,20 +7,12 @@ from typing import Any
 
 import gradio as gr
 
-from engines.base import Task
 from engines.studio import Studio
 from engines.studio.judging.designs import ANCHOR_ENGINE
 from engines.studio.judging.judging import ClipFilter
+from engines.tasks import FAMILIES
 
-TASKS = {
-    Task.MUSIC: "Music",
-    Task.TTS: "Speech",
-    Task.VC: "Voice conversion",
-    Task.SVC: "Singing",
-    Task.TTA: "Sounds",
-    Task.CODEC: "Codecs",
-    Task.VOCODER: "Vocoders",
-}
+TASKS = {family.task: family.clips for family in FAMILIES}
 # what a page's HTML tells Python: see ``tell`` in judge.js
 JUDGE_JS = "element.addEventListener('judge', (event) => trigger('select', event.detail));"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from engines.tasks import FAMILIES
+
 
 @dataclass(frozen=True)
 class Shortcut:
@@ -27,8 +29,10 @@ class Shortcut:
 
 SHORTCUTS = (
     Shortcut(("g", "h"), "tab", "home", "Go to Home"),
-    Shortcut(("g", "s"), "tab", "speech", "Go to Speech"),
-    Shortcut(("g", "u"), "tab", "music", "Go to Music"),
+    *(
+        Shortcut(("g", family.key), "tab", family.tab, f"Go to {family.title}")
+        for family in FAMILIES
+    ),
     Shortcut(("g", "b"), "tab", "batch", "Go to Batch"),
     Shortcut(("g", "r"), "tab", "judge", "Go to Judge (rate)"),
     Shortcut(("g", "e"), "tab", "evaluation", "Go to Evaluation"),

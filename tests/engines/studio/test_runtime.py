@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import threading
 
 import pytest
 
+from engines import sharing
 from engines.base import StudioError
 from engines.studio.runtime import Runtime, is_out_of_memory
 from engines.studio.settings import Settings
@@ -174,3 +176,58 @@ def test_the_cpu_is_found_without_torch():
 )
 def test_out_of_memory_is_recognised(error, is_memory):
     assert is_out_of_memory(error) is is_memory
+
+
+class Whole(Tone):
+    """An engine of 600 MiB, 400 of which are an encoder that others hold too."""
+
+    def memory_mb(self, dtype, params=None):
+        return 600
+
+    def shared_mb(self, dtype, params=None):
+        return {"encoder": 400}
+
+    def load(self, device, params=None):
+        self.encoder = sharing.shared("encoder", device, Encoder)
+
+    def unload(self):
+        self.encoder = None
+        super().unload()
+
+
+class Other(Whole):
+    card = dataclasses.replace(Tone.card, id="other")
+
+
+class Encoder:
+    """Something that two engines hold."""
+
+
+def test_a_shared_part_is_loaded_and_counted_once_and_goes_with_the_last_who_holds_it():
+    clock = Clock()
+    here = runtime(clock, memory_gb=1.0)
+    one, two = Whole(None), Other(None)
+    for engine in (one, two):
+        with here.lease(engine):
+            clock.now += 1
+    assert here.memory().reserved == (200 + 200 + 400) * 1024**2
+    assert one.encoder is two.encoder
+    assert sharing.held() == ["encoder"]
+    here.unload("tone")
+    assert sharing.held() == ["encoder"]
+    here.unload("other")
+    assert sharing.held() == []
+
+
+def test_room_is_made_first_by_engines_that_share_nothing():
+    clock = Clock()
+    here = runtime(clock, memory_gb=0.9)
+    one, plain, two = Whole(None), Plain(None), Other(None)
+    for engine in (one, plain, two):
+        with here.lease(engine):
+            clock.now += 1
+    assert [entry.engine.card.id for entry in here.loaded()] == ["tone", "other"]
+
+
+class Plain(Tone):
+    card = dataclasses.replace(Tone.card, id="plain")
