@@ -88,7 +88,9 @@ class Weights:
     ``repo`` and ``revision`` name a Hugging Face repository; ``files`` are paths inside it (glob
     patterns are allowed). Embedded weights come with an installed package and need no repository.
     ``size_bytes`` is 0 where the publisher does not state it. ``advice`` is what a person should know
-    who is about to use them, in a sentence or two.
+    who is about to use them, in a sentence or two. ``parts`` are files of other repositories that these
+    weights need too, such as a content encoder or a vocoder; engines that name the same part share its
+    download. Weights without a repository are looked for in ``models/own``, in a folder named by their id.
     """
 
     id: str
@@ -102,6 +104,21 @@ class Weights:
     languages: tuple[str, ...] = ()
     embedded: bool = False
     advice: str = ""
+    parts: tuple[Weights, ...] = ()
+
+    @property
+    def whole(self) -> tuple[Weights, ...]:
+        """These weights and all their parts, each once."""
+        found: dict[tuple[str, str, tuple[str, ...]], Weights] = {}
+        for each in (self, *(inner for part in self.parts for inner in part.whole)):
+            found.setdefault((each.repo or each.id, each.revision, each.files), each)
+        return tuple(found.values())
+
+    @property
+    def total_bytes(self) -> int:
+        """What a machine without any of it has to download; 0 where a publisher does not say."""
+        sizes = [each.size_bytes for each in self.whole if not each.embedded]
+        return sum(sizes) if all(sizes) else 0
 
 
 @dataclass(frozen=True)
@@ -336,9 +353,13 @@ class Engine(ABC):
         """Whether one set of weights can be used now."""
         if self.missing():
             return Availability.INSTALL
-        if weights.embedded or self.cache.path(weights) is not None:
+        lacking = [
+            each for each in weights.whole if not each.embedded and self.cache.path(each) is None
+        ]
+        if not lacking:
             return Availability.READY
-        return Availability.DOWNLOAD if weights.repo else Availability.TRAIN
+        fetched = all(each.repo for each in lacking)
+        return Availability.DOWNLOAD if fetched else Availability.TRAIN
 
     def availability(self) -> Availability:
         """The best state of any of the engine's weights."""

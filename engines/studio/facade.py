@@ -179,9 +179,17 @@ class Studio:
             ),
             None,
         )
-        if not weights.repo:
-            raise NotReady(f"{weights.title} has no published weights; train it first.", named_by)
-        size = f" ({weights.size_bytes / 1e6:,.0f} MB)" if weights.size_bytes else ""
+        if engine.state_of(weights) is Availability.TRAIN:
+            unpublished = next(
+                each for each in weights.whole if not each.repo and not each.embedded
+            )
+            files = ", ".join(unpublished.files) or "its files"
+            raise NotReady(
+                f"{unpublished.title} can't be downloaded: train it, or put {files} into "
+                f"models/own/{unpublished.id} of the data folder.",
+                named_by,
+            )
+        size = f" ({weights.total_bytes / 1e6:,.0f} MB)" if weights.total_bytes else ""
         raise NotReady(
             f"{weights.title} is not on this machine yet. Download it in Models{size}, "
             f"or with the endpoint /download (engine {engine.card.id!r}, weights {weights.id!r}).",

@@ -36,7 +36,10 @@ class Hub:
         self.adapters = adapters  # the register of adapters is the store's
 
     def path(self, weights: Weights) -> Path | None:
-        """The local snapshot folder that holds every file of ``weights``, or None."""
+        """The local folder that holds every file of ``weights`` (not of their parts), or None."""
+        if not weights.repo:
+            folder = self.root / OWN / weights.id
+            return folder if folder.is_dir() and self._complete(folder, weights) else None
         revision = self.revision(weights)
         if not revision:
             return None
@@ -61,55 +64,76 @@ class Hub:
         }
 
     def download(self, weights: Weights, progress: Progress, check: Callable[[], None]) -> Path:
-        """Fetch ``weights``; resumes what an earlier try left.
+        """Fetch ``weights`` with their parts; resumes what an earlier try left.
 
         ``progress(done_bytes, total_bytes, note)`` and ``check`` are called as data arrives.
         Raises ``StudioError`` when the hub does not answer within ``timeout_s`` seconds, the
         repository is private or gone, or the disk is full.
         """
-        if not weights.repo:
-            raise NotReady(f"{weights.title} has no published weights to download.")
+        wanted = [each for each in weights.whole if not each.embedded]
+        if unpublished := [each for each in wanted if not each.repo and self.path(each) is None]:
+            raise NotReady(f"{unpublished[0].title} has no published weights to download.")
+        wanted = [each for each in wanted if each.repo]
         import httpx
 
         self._reachable(weights)
-        from huggingface_hub import HfApi, hf_hub_download
+        from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError
 
-        revision = self.revision(weights) or weights.revision
+        here = weights  # the part that an error is about
         try:
-            info = HfApi(endpoint=endpoint()).model_info(
-                weights.repo, revision=revision, files_metadata=True, timeout=self.timeout_s
-            )
-            wanted = {
-                item.rfilename: item.size or 0
-                for item in info.siblings or []
-                if any(fnmatch(item.rfilename, pattern) for pattern in weights.files)
-            }
-            self._fits(weights, sum(wanted.values()))
-            reporter = _reporter(weights.title, sum(wanted.values()), progress, check)
-            for name in wanted:
-                hf_hub_download(
-                    weights.repo,
-                    name,
-                    revision=revision,
-                    cache_dir=self.root,
-                    etag_timeout=self.timeout_s,
-                    endpoint=endpoint(),
-                    tqdm_class=reporter,
-                )
+            listed = []
+            for here in wanted:
+                listed.append((here, self._listed(here)))
+            total = sum(sum(files.values()) for _, files in listed)
+            self._fits(weights, total)
+            reporter = _reporter(weights.title, total, progress, check)
+            for here, files in listed:
+                for name in files:
+                    hf_hub_download(
+                        here.repo,
+                        name,
+                        revision=self._wanted_revision(here),
+                        cache_dir=self.root,
+                        etag_timeout=self.timeout_s,
+                        endpoint=endpoint(),
+                        tqdm_class=reporter,
+                    )
         except HfHubHTTPError as error:
             raise StudioError(
-                f"The hub refused {weights.repo}: {error}. If the repository asks for consent, "
+                f"The hub refused {here.repo}: {error}. If the repository asks for consent, "
                 "accept its terms on its page and set HF_TOKEN."
             ) from error
         except (OSError, httpx.HTTPError) as error:
             raise self._disk_or_network(weights, error) from error
+        for each in wanted:
+            if self.path(each) is None:
+                raise StudioError(
+                    f"{each.repo} at {self._wanted_revision(each)} lacks some of "
+                    f"{', '.join(each.files)}."
+                )
         folder = self.path(weights)
-        if folder is None:
-            raise StudioError(
-                f"{weights.repo} at {revision} lacks some of {', '.join(weights.files)}."
-            )
+        assert folder is not None  # it is one of ``wanted``
         return folder
+
+    def _wanted_revision(self, weights: Weights) -> str:
+        return self.revision(weights) or weights.revision
+
+    def _listed(self, weights: Weights) -> dict[str, int]:
+        """The files of ``weights`` on the hub, with their sizes in bytes."""
+        from huggingface_hub import HfApi
+
+        info = HfApi(endpoint=endpoint()).model_info(
+            weights.repo,
+            revision=self._wanted_revision(weights),
+            files_metadata=True,
+            timeout=self.timeout_s,
+        )
+        return {
+            item.rfilename: item.size or 0
+            for item in info.siblings or []
+            if any(fnmatch(item.rfilename, pattern) for pattern in weights.files)
+        }
 
     def remove(self, weights: Weights) -> int:
         """Delete the cached files of ``weights``; returns the bytes freed.

@@ -108,14 +108,14 @@ def _weights(weights: Sequence[Weights]) -> str:
 def _size_of(weights: Weights) -> str:
     if weights.embedded:
         return "with the package"
-    return size(weights.size_bytes) if weights.size_bytes else ""
+    return size(weights.total_bytes) if weights.total_bytes else ""
 
 
 def _many_weights(weights: Sequence[Weights]) -> str:
     """A summary: how many there are in each language, and which come with the package."""
     languages = Counter(code for item in weights for code in item.languages)
     embedded = ", ".join(f"`{item.id}`" for item in weights if item.embedded)
-    largest = max(item.size_bytes for item in weights)
+    largest = max(item.total_bytes for item in weights)
     counts = ", ".join(f"{code} {count}" for code, count in sorted(languages.items()))
     sentences = [f"{len(weights)} to choose from, up to {size(largest)} each; Models lists them."]
     if embedded:

@@ -268,7 +268,7 @@ def _weights_row(
 ) -> str:
     weights = state.weights
     job = newest.get(("download", engine.card.id, weights.id))
-    bytes_ = state.bytes_here or weights.size_bytes
+    bytes_ = state.bytes_here or weights.total_bytes
     facts = [
         ", ".join(weights.languages),
         size(bytes_) if bytes_ else "",
@@ -301,6 +301,6 @@ def _weights_buttons(
         remove = button(text, "remove", key, kind)
         return f'<span class="buttons">{badge("here", "ok")}{remove}</span>'
     if state.state is Availability.DOWNLOAD:
-        return button(f"Download {size(weights.size_bytes)}" if weights.size_bytes else "Download",
+        return button(f"Download {size(weights.total_bytes)}" if weights.total_bytes else "Download",
                       "download", key)  # fmt: skip
     return live.state_badge(state.state)

@@ -208,7 +208,7 @@ def notice_html(engine: Engine, model: Any) -> str:
         ready = f"{live.badge('ready', 'ok')} {escape(told)}"
         line = f'<p class="quiet weights-line">{ready}</p>'
         return line + (_notice("", weights.advice) if weights.advice else "")
-    loading = f"{size(weights.size_bytes)}, " if weights.size_bytes else ""
+    loading = f"{size(weights.total_bytes)}, " if weights.total_bytes else ""
     how = (
         f"Download it in Models ({loading}{terms}), or {OWN}."
         if weights.repo

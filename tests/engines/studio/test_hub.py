@@ -12,6 +12,7 @@ import pytest
 
 from engines.base import Cancelled, NotReady, StudioError, Weights
 from engines.studio.hub import Hub
+from tests.small_hub import small_hub
 
 COMMIT = "a" * 40
 FILES = {"voices/one.onnx": b"1" * 300_000, "voices/one.json": b"{}", "other.bin": b"no"}
@@ -137,3 +138,31 @@ def test_a_disk_that_is_too_small_is_told_before_the_download(hub, monkeypatch):
     monkeypatch.setattr(Hub, "free_bytes", lambda self: 1000)
     with pytest.raises(StudioError, match="needs 0 MB and the disk has 0 MB free"):
         hub.download(ONE, nothing, nothing)
+
+
+def test_parts_of_other_repositories_are_fetched_with_the_weights_and_once(tmp_path):
+    for name in ("model", "encoder"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights.bin").write_bytes(name.encode() * 1000)
+    encoder = Weights("encoder", "Encoder", repo="a/encoder", files=("*.bin",), size_bytes=7000)
+    model = Weights(
+        "model", "Model", repo="a/model", files=("*.bin",), size_bytes=5000, parts=(encoder,)
+    )
+    assert model.total_bytes == 12_000
+    with small_hub({"a/model": tmp_path / "model", "a/encoder": tmp_path / "encoder"}):
+        hub = Hub(tmp_path / "cache")
+        told = []
+        folder = hub.download(model, lambda *progress: told.append(progress), lambda: None)
+    assert (folder / "weights.bin").read_bytes() == b"model" * 1000
+    assert (hub.path(encoder) / "weights.bin").read_bytes() == b"encoder" * 1000
+    assert told[-1] == (12_000, 12_000, "Model")
+
+
+def test_weights_that_nobody_published_are_found_in_a_persons_own_folder(tmp_path):
+    hub = Hub(tmp_path)
+    own = Weights("noro", "Noro", files=("model.pt",))
+    assert hub.path(own) is None
+    (tmp_path / "own" / "noro").mkdir(parents=True)
+    assert hub.path(own) is None
+    (tmp_path / "own" / "noro" / "model.pt").write_bytes(b"x")
+    assert hub.path(own) == tmp_path / "own" / "noro"
