@@ -150,6 +150,7 @@ def test_parts_of_other_repositories_are_fetched_with_the_weights_and_once(tmp_p
     )
     assert model.total_bytes == 12_000
     with small_hub({"a/model": tmp_path / "model", "a/encoder": tmp_path / "encoder"}):
+        (tmp_path / "cache").mkdir()
         hub = Hub(tmp_path / "cache")
         told = []
         folder = hub.download(model, lambda *progress: told.append(progress), lambda: None)
