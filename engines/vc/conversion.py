@@ -94,13 +94,11 @@ def convert(
     timbre = Timbre(source, voice, recogniser, how)
 
     def changed(number: int, frames: Frames) -> Frames:
-        window = source.windows[number]
         made = timbre(number, frames) if how.strength else frames
         envelope = shift_formants(made.log_envelope, how.formant_semitones)
-        made = replace(made, log_envelope=envelope)
-        return made.sung_at(f0[window.start : window.end])
+        return replace(made, log_envelope=envelope)
 
-    return source.rendered(changed, progress=halved(progress, 1)), voice.rate
+    return source.rendered(changed, progress=halved(progress, 1), f0=f0), voice.rate
 
 
 def opened(samples: np.ndarray, rate: int, at: int, progress: Progress | None) -> Source:

@@ -96,11 +96,13 @@ class Source:
         change: Callable[[int, Frames], Frames],
         positions: np.ndarray | None = None,
         progress: Progress | None = None,
+        f0: np.ndarray | None = None,
     ) -> np.ndarray:
         """Samples of the frames that ``change`` makes of each window's, float32 ``(T,)``.
 
         ``positions`` ``(N,)``, not falling, are the source frame of each frame to come, for another
-        timing; without it the length is the source's.
+        timing; without it the length is the source's. ``f0`` ``(N,)`` is sung in place of that of the
+        frames, where they are voiced.
         """
         timed = np.arange(self.frames, dtype=float) if positions is None else positions
         joiner = _Joiner(self.rate)
@@ -111,13 +113,16 @@ class Source:
             if number == len(self.windows) - 1:
                 last = end = len(timed)
             if last > first:
-                piece = synthesise(frames.at(timed[start:end] - window.start))
-                joiner.add(piece, first - start, last - start)
+                made = frames.at(timed[start:end] - window.start)
+                made = made if f0 is None else made.sung_at(f0[start:end])
+                joiner.add(synthesise(made), first - start, last - start)
             if progress is not None:
                 progress(number + 1, len(self.windows))
-        made = joiner.finish()
-        length = len(self.samples) if positions is None else round(len(timed) * HOP_S * self.rate)
-        return np.pad(made, (0, max(0, length - len(made))))[:length]
+        whole = joiner.finish()
+        length = len(self.samples)
+        if positions is not None and len(positions) != self.frames:
+            length = round(len(timed) * HOP_S * self.rate)
+        return np.pad(whole, (0, max(0, length - len(whole))))[:length]
 
 
 class _Joiner:

@@ -36,10 +36,12 @@ def si_sdr(reference: np.ndarray, made: np.ndarray) -> float:
     return ratio_db(reference[:length].astype(np.float64), made[:length].astype(np.float64))
 
 
-def note(hz: float, seconds: float, rate: int, decay_s: float = 0.0) -> np.ndarray:
-    """A harmonic tone with eight overtones; plucked where ``decay_s`` is given."""
+def note(
+    hz: float, seconds: float, rate: int, decay_s: float = 0.0, slope: float = 1.0
+) -> np.ndarray:
+    """A harmonic tone of eight partials that fall by ``k ** -slope``; plucked where ``decay_s`` is given."""
     t = np.arange(round(seconds * rate)) / rate
-    tone = sum(np.sin(2 * np.pi * hz * k * t) / k for k in range(1, 9) if hz * k < rate / 2)
+    tone = sum(np.sin(2 * np.pi * hz * k * t) * k**-slope for k in range(1, 9) if hz * k < rate / 2)
     envelope = np.exp(-t / decay_s) if decay_s else np.ones_like(t)
     edge = np.minimum(1, np.minimum(t, t[::-1]) / 0.01)
     return (0.2 * tone * envelope * edge).astype(np.float32)
