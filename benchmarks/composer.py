@@ -90,9 +90,14 @@ def quality(prompts: list[str], seeds: int, seconds: float) -> None:
 def key_heard(mono: np.ndarray, brief: Brief) -> tuple[bool, bool]:
     """Whether the profile that fits the chroma best is the key, and whether it is the key or its relative."""
     harmonic = librosa.effects.harmonic(mono, margin=3.0)
-    chroma = librosa.feature.chroma_cqt(y=harmonic, sr=RATE, bins_per_octave=36).mean(1)
+    chromas = [
+        librosa.feature.chroma_cqt(y=harmonic, sr=RATE, bins_per_octave=36).mean(1),
+        librosa.feature.chroma_stft(y=harmonic, sr=RATE, n_fft=8192).mean(1),
+    ]
     fits = {
-        (tonic, minor): np.corrcoef(chroma, np.roll(PROFILES[minor], tonic))[0, 1]
+        (tonic, minor): sum(
+            np.corrcoef(each, np.roll(PROFILES[minor], tonic))[0, 1] for each in chromas
+        )
         for tonic in range(12)
         for minor in (False, True)
     }

@@ -32,6 +32,7 @@ MINORS = ("C", "D", "E", "F", "F sharp", "G", "A", "B", "C sharp")
 GUITAR_KEYS = ("E", "A", "D", "G", "C", "B")
 DURATION_S = 30.0
 SLOWEST, FASTEST = 40.0, 200.0
+SLOWER = 0.62  # of the usual tempo, where a text wants it very slow
 SHORTEST_S, LONGEST_S = 5.0, 600.0
 PADS = ("analog-synth-pad", "vocal-pad", "choir", "acoustic-strings-ensemble", "breath-fx")
 CHORDAL = ("keys", "guitar", "mallets", "synth")
@@ -157,7 +158,7 @@ def _tempo(attributes: Attributes, name: str, energy: str, rng: np.random.Genera
     else:
         pace = pace + rng.uniform(-0.12, 0.12)
     if pace < 0:
-        lowest = min(slow, usual * (1 + 0.35 * pace)) if attributes.pace else slow
+        lowest = min(slow, SLOWER * usual) if attributes.pace else slow
         return float(round(max(usual + (usual - lowest) * max(pace, -1.0), 50.0)))
     highest = max(fast, usual * 1.25) if attributes.pace else fast
     return float(round(min(usual + (highest - usual) * min(pace, 1.0), FASTEST)))
@@ -251,7 +252,12 @@ def _fill(
     if not parts[LEAD] and not _bars(attributes, "melody"):
         parts[LEAD] += pick(facts["lead"], parts[PAD])
     if not parts[COMP]:
-        own = [each for each in parts[LEAD] if instrument(each).family in ("keys", "guitar")]
+        own = [
+            each
+            for each in parts[LEAD]
+            if each in facts["comp_by"]
+            or (each in named and instrument(each).family in ("keys", "guitar"))
+        ]
         others = [each for each in facts["comp_by"] if each not in parts[PAD]]
         odds = 0.7 if own and own[0] in named and energy == "low" else 0.35
         shares = own and (rng.random() < odds or not others) and energy != "high"
@@ -266,11 +272,11 @@ def _fill(
         and not _quiet(attributes, energy)
     ):
         parts[DRUMS] += [facts["kit"]] if _allowed(attributes, facts["kit"]) else []
-    if not parts[PAD] and rng.random() < {"low": 0.55, "medium": 0.6, "high": 0.75}[energy]:
+    if not parts[PAD] and rng.random() < facts.get("pad_odds", 0.5):
         parts[PAD] += pick(facts["pad_by"], [*parts[LEAD], *parts[COMP]])
     if not parts[ANSWER] and rng.random() < {"low": 0.25, "medium": 0.45, "high": 0.55}[energy]:
         parts[ANSWER] += pick(facts["answer_by"], [*parts[LEAD], *parts[COMP], *parts[PAD]])
-    if not parts[ARP] and rng.random() < {"low": 0.3, "medium": 0.35, "high": 0.5}[energy]:
+    if not parts[ARP] and rng.random() < facts.get("arp_odds", 0.25):
         parts[ARP] += pick(facts["arp_by"], [*parts[LEAD], *parts[COMP]])
     if not parts[TEXTURE] and not _bars(attributes, "texture"):
         parts[TEXTURE] += pick(facts.get("texture_by", ()))

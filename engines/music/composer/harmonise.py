@@ -15,10 +15,10 @@ from engines.music.composer.styles import style
 from engines.music.composer.theory import Chord, Key, chord
 from engines.music.composer.understand import Attributes
 
-# how well each pitch class fits a key: Krumhansl and Kessler 1982
+# how often each pitch class sounds in a key: Albrecht and Shanahan 2013
 PROFILES = {
-    False: (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
-    True: (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
+    False: (0.238, 0.006, 0.111, 0.006, 0.137, 0.094, 0.016, 0.214, 0.009, 0.080, 0.008, 0.081),
+    True: (0.220, 0.006, 0.104, 0.123, 0.019, 0.103, 0.012, 0.214, 0.062, 0.022, 0.061, 0.052),
 }
 NAMES = {
     False: ("C", "C sharp", "D", "E flat", "E", "F", "F sharp", "G", "A flat", "A", "B flat", "B"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -36,8 +37,9 @@ def harmony(
         mode = facts["minor" if brief.tonality.minor else "major"]
         kind = kind if kind in mode else "verse"
         if kind not in chosen:
-            others = [each for each in mode[kind] if each.split() not in chosen.values()]
-            chosen[kind] = draw(rng, others or mode[kind]).split()
+            options = _at_home(mode, kind) if index == 0 or len(sections) < 3 else mode[kind]
+            others = [each for each in options if each.split() not in chosen.values()]
+            chosen[kind] = draw(rng, others or options).split()
         following = sections[index + 1].kind if index + 1 < len(sections) else ""
         numerals += _stretch(chosen[kind], section, following, brief)
     if not brief.loop:
@@ -45,6 +47,12 @@ def harmony(
         if len(numerals) > 2:
             numerals[-2] = _cadence(numerals[-2], numerals[-3], brief)
     return _changes(numerals, brief, facts["color"])
+
+
+def _at_home(mode: Mapping[str, list[str]], kind: str) -> list[str]:
+    """Progressions that begin on the tonic, so that a piece says at once which key it is in."""
+    options = [*mode[kind], *(mode["verse"] if kind != "verse" else [])]
+    return [each for each in options if re.match(r"[iI](?![iIvV])", each)] or options
 
 
 def _stretch(progression: list[str], section: Section, following: str, brief: Brief) -> list[str]:

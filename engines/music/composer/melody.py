@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from engines.music.composer.harmony import at
+from engines.music.composer.paths import cheapest
 from engines.music.composer.score import Brief, Change, Note, Section
 from engines.music.composer.styles import MOODS, cells, draw, hits, rhythm_of, style
 from engines.music.composer.theory import BLUE, PENTATONIC, Chord
@@ -40,7 +41,7 @@ LIKE = {
 }
 REGISTER = {"verse": -2.0, "chorus": 2.5, "bridge": 1.0, "solo": 3.0}
 STRONG = 16.0  # cost of a strong note outside the chord
-SAME = 5.0  # cost of each semitone a motif's interval is bent
+CURVE = 0.75  # cost of each semitone away from the contour
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ class Melodist:
 
     def _contour(self, when: np.ndarray, closes: bool) -> np.ndarray:
         """A curve in semitones: an arch, a rise, a fall or a wave, with a little of chance."""
-        span = self.rng.uniform(4, 8)
+        span = self.rng.uniform(5, 10)
         curves = {
             "arch": np.sin(np.pi * when) * span,
             "fall": (0.5 - when) * span,
@@ -232,36 +233,33 @@ class Melodist:
                 [each.start for each in beats], [each.start for each in motif.beats], motif.contour
             )
         )
-        step = self._steps(pitches)
-        total = 0.6 * np.abs(pitches - self.last) / 2
-        back = np.zeros((len(beats), len(pitches)), int)
-        for index, each in enumerate(beats):
-            ends = index == len(beats) - 1 and closes
-            cost = self._place(pitches, start + each.start, each.length, ends, final and ends)
-            cost = cost + 0.55 * np.abs(pitches - centre - contour[index])
-            cost = cost + self.rng.uniform(0, 1.2, len(pitches))
-            if index == 0:
-                total = total + cost
-                continue
-            move = step
-            if same and motif.intervals is not None:
-                wanted = motif.intervals[index - 1]
-                move = step * 0.3 + SAME * np.minimum(
-                    np.abs(np.subtract.outer(pitches, pitches).T - wanted), 4
+        costs = np.array(
+            [
+                self._beat_cost(
+                    pitches, beats, index, start, centre + contour[index], closes, final
                 )
-            ways = total[:, None] + move
-            back[index] = ways.argmin(0)
-            total = ways.min(0) + cost
-        path = [int(total.argmin())]
-        for index in range(len(beats) - 1, 0, -1):
-            path.append(int(back[index][path[-1]]))
-        return pitches[path[::-1]]
+                for index in range(len(beats))
+            ]
+        )
+        costs[0] += 0.3 * np.abs(pitches - self.last)
+        wanted = motif.intervals if same else None
+        return pitches[cheapest(costs, pitches, wanted)]
 
-    def _steps(self, pitches: np.ndarray) -> np.ndarray:
-        """What each move costs, ``(from, to)``: seconds are cheap, thirds fair, tritones dear."""
-        size = np.abs(np.subtract.outer(pitches, pitches))
-        price = np.array([2.2, 1.6, 0.4, 1.0, 1.4, 2.4, 7.0, 3.0, 5.0, 5.5, 9.0, 10.0, 6.0])
-        return price[np.minimum(size, 12)] + 3.0 * np.maximum(size - 12, 0)
+    def _beat_cost(
+        self,
+        pitches: np.ndarray,
+        beats: Sequence[Beat],
+        index: int,
+        start: float,
+        around: float,
+        closes: bool,
+        final: bool,
+    ) -> np.ndarray:
+        """What each pitch costs for one note of a unit."""
+        each, ends = beats[index], index == len(beats) - 1 and closes
+        cost = self._place(pitches, start + each.start, each.length, ends, final and ends)
+        cost = cost + CURVE * np.abs(pitches - around)
+        return cost + self.rng.uniform(0, 1.2, len(pitches))
 
     def _place(
         self, pitches: np.ndarray, beat: float, length: float, ends: bool, final: bool

@@ -31,6 +31,7 @@ USUAL_LOW_CUT_HZ = 85.0
 LOUDER = 1.7  # exponent of velocities
 LONGEST_RELEASE_S = 1.5
 SHORTEST_RELEASE_S = 0.05
+WIDTH = 0.65  # of stereo recordings
 CUT_S = 0.03  # of a hi-hat that another stroke closes
 TAIKO = {36: 38, 43: 43, 47: 48, 48: 52, 38: 55}  # drums that a taiko is hit for
 ORCHESTRAL = {43: 45, 47: 50, 48: 54}
@@ -189,7 +190,8 @@ def _add_zone(facts: Instrument, zone: dict[str, Any], pitch: int, tone: np.ndar
         1 - np.exp(-2 * np.pi * low_cut / SAMPLE_RATE),
         facts.vibrato / 1200 * np.log(2), 2 * np.pi * VIBRATO_HZ / SAMPLE_RATE, VIBRATO_AFTER_S * SAMPLE_RATE,
     )  # fmt: skip
-    angle = (zone.get("pan", 0.0) + 1) * np.pi / 4
+    width = 1.0 if facts.kit else WIDTH
+    angle = (zone.get("pan", 0.0) * width + 1) * np.pi / 4
     tone[0] += mono * np.float32(zone["gain"] * np.cos(angle) * np.sqrt(2))
     tone[1] += mono * np.float32(zone["gain"] * np.sin(angle) * np.sqrt(2))
 
