@@ -29,7 +29,7 @@ from engines.music.composer.understand import Attributes
 
 KEYS = ("C", "D", "E flat", "E", "F", "G", "A", "B flat")
 MINORS = ("C", "D", "E", "F", "F sharp", "G", "A", "B", "C sharp")
-GUITAR_KEYS = ("E", "A", "D", "G", "C", "B")
+GUITAR_KEYS = ("E", "A", "D", "G", "C")
 DURATION_S = 30.0
 SLOWEST, FASTEST = 40.0, 200.0
 SLOWER = 0.62  # of the usual tempo, where a text wants it very slow
@@ -68,6 +68,7 @@ BY_FAMILY = {
     "keys": "pop",
     "guitar": "acoustic",
 }
+QUIET = ("calm", "peaceful", "nostalgic", "hopeful", "romantic", "sad", "melancholic")
 ENERGY_OF_MOOD = {
     "calm": "low",
     "peaceful": "low",
@@ -124,6 +125,9 @@ def _style(attributes: Attributes, rng: np.random.Generator) -> str:
         return "waltz"
     if attributes.only and set(families) <= {"keys", "strings", "winds", "reeds"}:
         return "classical"
+    unplugged = {"keys", "guitar", "strings", "winds", "reeds"}
+    if attributes.mood in QUIET and families and set(families) <= unplugged:
+        return "acoustic"
     if attributes.mood in BY_MOOD:
         return BY_MOOD[attributes.mood]
     if families and families[0] in BY_FAMILY:
@@ -265,13 +269,10 @@ def _fill(
     if not parts[BASS] and not _bars(attributes, "bass"):
         parts[BASS] += pick(facts["bass_by"], parts[LEAD])
     drummed = not facts.get("drumless") or (energy == "high" and name != "ambient" and not named)
-    if (
-        not parts[DRUMS]
-        and not _bars(attributes, "drums")
-        and drummed
-        and not _quiet(attributes, energy)
-    ):
-        parts[DRUMS] += [facts["kit"]] if _allowed(attributes, facts["kit"]) else []
+    partly = parts[DRUMS] and all(instrument(each).only for each in parts[DRUMS])
+    fits = partly or (drummed and not parts[DRUMS] and not _quiet(attributes, energy))
+    if fits and not _bars(attributes, "drums") and _allowed(attributes, facts["kit"]):
+        parts[DRUMS].append(facts["kit"])
     if not parts[PAD] and rng.random() < facts.get("pad_odds", 0.5):
         parts[PAD] += pick(facts["pad_by"], [*parts[LEAD], *parts[COMP]])
     if not parts[ANSWER] and rng.random() < {"low": 0.25, "medium": 0.45, "high": 0.55}[energy]:

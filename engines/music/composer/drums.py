@@ -23,6 +23,8 @@ FILLS = (
     {"high-tom": "xx......xx......", "tom": "....xx......xx..", "snare": "..xx......xx..XX"},
 )
 SPARSE = ({"rim": "............x.x."}, {"snare": "..............xx"}, {"kick": "............x.x."})
+OWN = {"kick": "X...x...X...x...", "snare": "X.xxX.x.X.xxX.xx", "hat": "x.x.x.x.x.x.x.x.",
+       "crash": "X...............", "tom": "x.......x.x.x..."}  # fmt: skip
 ROLLS = ("x...x...x...x...", "x.x.x.x.x.x.x.x.", "xxxxxxxxxxxxxxxx")
 
 
@@ -45,6 +47,11 @@ def drums(
             for drum, beat, velocity in strokes
             if (drum in kit.only if kit.only else drum not in others)
         ]
+        if not mine and kit.only:
+            mine = [
+                Note(beat, 0.2, keys[drum], velocity)
+                for drum, beat, velocity in drummer.alone(kit.only, sections)
+            ]
         written.append((name, mine))
     return written
 
@@ -85,6 +92,19 @@ class _Drummer:
                 ("crash", section.start * self.brief.meter, self._level("X", "crash", section))
             )
         return strokes
+
+    def alone(
+        self, only: Sequence[str], sections: Sequence[Section]
+    ) -> list[tuple[str, float, int]]:
+        """A pattern for drums that the style itself has none for."""
+        drum = next(each for each in only if each in OWN)
+        steps = self.brief.meter * 4
+        return [
+            stroke
+            for section in sections
+            for bar in range(section.start, section.end)
+            for stroke in self._pattern(drum, OWN[drum][:steps], bar, section, 0)
+        ]
 
     def _groove(self, section: Section) -> Mapping[str, str]:
         position = section.energy * len(self.grooves) - 0.35 + self.spread

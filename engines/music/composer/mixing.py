@@ -25,7 +25,7 @@ LEVELS = {
     PAD: -9.0,
     BASS: -1.5,
     DRUMS: -1.0,
-    TEXTURE: -27.0,
+    TEXTURE: -21.0,
 }
 PANS = {LEAD: (0.0, 0.3, -0.3, 0.15), ANSWER: (0.38, -0.38), COMP: (-0.34, 0.36, -0.1), ARP: (0.45, -0.5),
         PAD: (0.0, -0.25, 0.25), BASS: (0.0,), DRUMS: (0.0,), TEXTURE: (0.0,)}  # fmt: skip

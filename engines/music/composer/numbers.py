@@ -43,6 +43,10 @@ TEMPO = re.compile(
     r"(\d{2,3})(?:\s*(?:-|to|–)\s*(\d{2,3}))?\s*-?(?:bpm|beats?\s+(?:per|a)\s+minute|b\.p\.m)"
     r"|(?:bpm|tempo)\s*(?:of|is|=|:|at|around|about)?\s*(\d{2,3})\b"
 )
+BARE_TEMPO = re.compile(
+    r"(?<![\d:/.,#'-])\b([6-9]\d|1\d\d)\b(?![:/.]?\d)"
+    r"(?!\s*(?:-|s\b|sec|min|bit|bars?\b|%|percent|years?|people|hours?|songs?|tracks?|hz|khz))"
+)
 LENGTH = re.compile(
     rf"\b(?:(\d{{1,2}}):(\d\d)\s*(?:min|minutes|long)?\b"
     rf"|{COUNT}[\s-]*(?:minutes?|mins?|min)\b(?:\s+and\s+a\s+(half))?(?:\s+(?:and\s+)?{COUNT}\s*(?:seconds?|secs?|s)\b)?"
@@ -129,6 +133,14 @@ def tempo_spans(text: str) -> list[Span]:
         if SLOWEST <= tempo <= FASTEST:
             spans.append(Span(tempo, match.start(), match.end()))
     return spans
+
+
+def bare_tempo_spans(text: str) -> list[Span]:
+    """A number on its own that can be nothing but a tempo, as in "techno 132"."""
+    return [
+        Span(float(match.group(1)), match.start(), match.end())
+        for match in BARE_TEMPO.finditer(text)
+    ]
 
 
 def length_spans(text: str) -> list[Span]:

@@ -7,12 +7,34 @@ for the list that follows it, and what a text says outright beats what it only h
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engines.music.composer.instruments import instrument
-from engines.music.composer.numbers import Span, key_spans, length_spans, meter_spans, tempo_spans
+from engines.music.composer.numbers import (
+    Span,
+    bare_tempo_spans,
+    key_spans,
+    length_spans,
+    meter_spans,
+    tempo_spans,
+)
 from engines.music.composer.phrases import HINTED, SAID, SCENE, Text, grammar, phrases
+
+GUITARS = {
+    "rock": "electric-guitar-distorted",
+    "metal": "electric-guitar-distorted",
+    "punk": "electric-guitar-distorted",
+    "funk": "electric-guitar-clean",
+    "disco": "electric-guitar-clean",
+    "blues": "electric-guitar-clean",
+    "soul": "electric-guitar-clean",
+    "reggae": "electric-guitar-clean",
+    "gospel": "electric-guitar-clean",
+    "rhythm and blues": "electric-guitar-clean",
+    "jazz": "electric-guitar-clean",
+}
+ORCHESTRAL = ("orchestral", "cinematic", "classical")
 
 
 @dataclass(frozen=True)
@@ -106,6 +128,11 @@ class _Reader:
                     Found(name, span.value, self.text[span.start : span.end], span.start)
                 )
 
+        if not any(each.attribute == "tempo" for each in self.kept):
+            for span in bare_tempo_spans(self.text)[:1]:
+                words = self.text[span.start : span.end]
+                self.kept.append(Found("tempo", span.value, words, span.start))
+
     def _instruments(self) -> None:
         self.taken: set[int] = set()
         for first, end, value, _ in self.read_text.matches("instruments", set()):
@@ -192,13 +219,11 @@ class _Reader:
         for phrase in grammar("only"):
             match = re.search(rf"\b{re.escape(phrase)}\b", joined)
             if match and not self.denied[joined[: match.start()].count(" ")]:
-                after = joined[match.end() :].split()[:1]
                 if phrase == "solo" and not (self._names_player(joined, match) or phrase == joined):
                     continue
-                if (
-                    after
-                    and phrase in ("only", "just")
-                    and not self._lists_players(joined[match.end() :])
+                behind = joined[: match.start()].count(" ") - 1 in self.taken
+                if phrase in ("only", "just") and not (
+                    behind or self._lists_players(joined[match.end() :])
                 ):
                     continue
                 self.only = True
@@ -212,7 +237,11 @@ class _Reader:
 
     def _names_player(self, joined: str, match: re.Match[str]) -> bool:
         """Whether "solo" stands before an instrument (solo piano), not behind one (a guitar solo)."""
-        return self._lists_players(joined[match.end() :], 3)
+        rest = joined[match.end() :].split()[:3]
+        until = next(
+            (n for n, word in enumerate(rest) if word in ("with", "over", "and", "by", ",")), 3
+        )
+        return self._lists_players(" ".join(rest[:until]))
 
     @staticmethod
     def _lists_players(rest: str, near: int = 6) -> bool:
@@ -255,6 +284,8 @@ class _Reader:
             del best["mode"]
         if "tempo" in best and best["tempo"].weight == SAID:
             best.pop("pace", None)
+        style = str(best["style"].value) if "style" in best else ""
+        self.kept = [_of_style(each, style) for each in self.kept]
         lead, support = self._players(barred)
         values = {name: each.value for name, each in best.items() if name != "only"}
         only = self.only or ("only" in best and not any(
@@ -293,6 +324,16 @@ class _Reader:
         if each.attribute in ("lead", "support"):
             return each.value in players
         return each.attribute == "without" or best.get(each.attribute) is each
+
+
+def _of_style(each: Found, style: str) -> Found:
+    """What a bare "guitar" or "horns" is in a style."""
+    if each.attribute in ("lead", "support"):
+        if each.words in ("guitar", "guitars"):
+            return replace(each, value=GUITARS.get(style, each.value))
+        if each.words in ("horn", "horns") and style and style not in ORCHESTRAL:
+            return replace(each, value="brass-section")
+    return each
 
 
 def _softened(attribute: str, value: Any) -> tuple[str, Any]:
