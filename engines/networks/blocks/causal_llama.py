@@ -178,8 +178,7 @@ def token_steps(
     logits = network.next_logits(given, cache, first).expand(rows, -1)
     if rows > 1:
         cache = cache.rows(rows)
-    seen = given if first is None else given[given < first][None]
-    seen = seen.expand(rows, -1)
+    seen = given.expand(rows, -1)
     ended = torch.zeros(rows, dtype=torch.bool, device=given.device)
     for count in range(room):
         barred = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)

@@ -15,16 +15,19 @@ BLOCK = 32  # inputs that the product takes at once; torch doesn't check it
 
 
 class Int8Linear(nn.Module):
-    """A linear layer without bias: (..., ``inputs``) to (..., ``outputs``). Keys ``weight, scale``."""
+    """A linear layer without bias: (..., ``inputs``) to (..., ``outputs``). Keys ``weight, scale``.
+
+    For few rows inputs are rounded to bfloat16, whose product is the fast one.
+    """
 
     weight: Tensor
     scale: Tensor
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        full = linear.weight.detach()
-        scale = (full.float().abs().amax(dim=1) / 127).clamp(min=1e-12).to(full.dtype)
-        rounded = (full.float() / scale.float()[:, None]).round().clamp(-127, 127)
+        full = linear.weight.detach().float()
+        scale = (full.abs().amax(dim=1) / 127).clamp(min=1e-12).bfloat16()
+        rounded = (full / scale.float()[:, None]).round().clamp(-127, 127)
         self.register_buffer("weight", rounded.to(torch.int8))
         self.register_buffer("scale", scale)
 
@@ -36,9 +39,10 @@ class Int8Linear(nn.Module):
         weight, scale = self.weight[:outputs], self.scale[:outputs]
         rows = x.reshape(-1, x.shape[-1])
         if len(rows) <= FEW:
-            product = torch.ops.aten._weight_int8pack_mm(rows.contiguous(), weight, scale)
+            few = rows.bfloat16().contiguous()
+            product = torch.ops.aten._weight_int8pack_mm(few, weight, scale).to(x)
         else:
-            product = F.linear(rows, weight.to(x.dtype)) * scale
+            product = F.linear(rows, weight.to(x)) * scale.to(x)
         return product.reshape(*x.shape[:-1], -1)
 
 
