@@ -87,7 +87,8 @@ class Weights:
 
     ``repo`` and ``revision`` name a Hugging Face repository; ``files`` are paths inside it (glob
     patterns are allowed). Embedded weights come with an installed package and need no repository.
-    ``size_bytes`` is 0 where the publisher does not state it. ``advice`` is what a person should know
+    ``optional`` files are fetched where the repository has them. ``size_bytes`` is 0 where the publisher
+    does not state it. ``advice`` is what a person should know
     who is about to use them, in a sentence or two. ``parts`` are files of other repositories that these
     weights need too, such as a content encoder or a vocoder; engines that name the same part share its
     download. Weights without a repository are looked for in ``models/own``, in a folder named by their id.
@@ -98,6 +99,7 @@ class Weights:
     repo: str = ""
     revision: str = "main"
     files: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     size_bytes: int = 0
     license: str = ""
     non_commercial: bool = False

@@ -132,7 +132,9 @@ class Hub:
         return {
             item.rfilename: item.size or 0
             for item in info.siblings or []
-            if any(fnmatch(item.rfilename, pattern) for pattern in weights.files)
+            if any(
+                fnmatch(item.rfilename, pattern) for pattern in (*weights.files, *weights.optional)
+            )
         }
 
     def remove(self, weights: Weights) -> int:
@@ -144,7 +146,7 @@ class Hub:
         if folder is None:
             return 0
         freed = 0
-        for pattern in weights.files:
+        for pattern in (*weights.files, *weights.optional):
             for link in [*folder.glob(pattern)]:
                 blob = link.resolve()
                 freed += blob.stat().st_size
@@ -160,7 +162,9 @@ class Hub:
         if folder is None:
             return 0
         return sum(
-            item.stat().st_size for pattern in weights.files for item in folder.glob(pattern)
+            item.stat().st_size
+            for pattern in (*weights.files, *weights.optional)
+            for item in folder.glob(pattern)
         )
 
     def free_bytes(self) -> int:

@@ -105,6 +105,16 @@ def test_a_cancelled_download_stops_and_leaves_nothing_half_ready(hub):
     assert hub.download(ONE, nothing, nothing) == hub.path(ONE)
 
 
+def test_optional_files_are_fetched_where_they_are_there(hub):
+    wanted = Weights(
+        id="o", title="O", repo="some/voices", files=("other.bin",), optional=("voices/*", "no.txt")
+    )
+    folder = hub.download(wanted, nothing, nothing)
+    assert (folder / "voices/one.json").read_bytes() == b"{}"
+    assert hub.size(wanted) == 300_004
+    assert hub.remove(wanted) == 300_004
+
+
 def test_a_file_that_the_publisher_lacks_is_named(hub):
     lacking = Weights(id="x", title="X", repo="some/voices", files=("voices/one.*", "missing.bin"))
     with pytest.raises(StudioError, match=r"lacks some of .*missing\.bin"):
