@@ -175,13 +175,16 @@ def _kinds(brief: Brief, bars: int, rng: np.random.Generator) -> tuple[str, ...]
 def _longer(kinds: list[str], bars: int, unit: int, rng: np.random.Generator) -> tuple[str, ...]:
     """The middle of a form played again, with other turns, until the piece is long enough."""
     first, middle, last = kinds[:1], kinds[1:-1], kinds[-1:]
+
+    def usual(parts: list[str]) -> int:
+        return sum(unit // 2 if kind in HALF else unit for kind in parts)
+
     grown, extra = list(middle), [kind for kind in middle if kind != "build"]
-    while (
-        sum(unit // 2 if kind in HALF else unit for kind in [*first, *grown, *last])
-        < bars - unit // 2
-    ):
+    while usual([*first, *grown, *last]) < bars - unit // 2:
         at = int(rng.integers(len(middle) // 2)) if len(grown) < 2 * len(middle) else 0
         grown += middle[at:] if rng.random() < 0.7 else [*extra[:2], *middle[-2:]]
+    while usual([*first, *grown, *last]) > bars + unit // 2 and len(grown) > len(middle):
+        del grown[len(middle) // 2]
     return (*first, *grown, *last)
 
 
@@ -228,8 +231,9 @@ def _energy(brief: Brief, kind: str, index: int, count: int, passed: int) -> flo
     if count == 1:
         level = 0.65
     if style(brief.style)["form"] == "rise" and not brief.curve:
-        level = 0.5 * level + 0.5 * (0.25 + 0.75 * share)
-    return float(np.clip(level + LEVELS[brief.energy], 0.1, 1.0))
+        level = 0.65 * level + 0.35 * (0.2 + 0.8 * share)
+    top = 1.0 if kind in ("chorus", "drop", "solo") or count == 1 else 0.8
+    return float(np.clip(level + LEVELS[brief.energy], 0.1, top))
 
 
 assert set(LEVELS) == set(ENERGIES)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from concurrent.futures import Executor
 
 import numpy as np
-import pyloudnorm
+from pyloudnorm.iirfilter import IIRfilter
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from scipy.signal import lfilter, oaconvolve
 
@@ -15,6 +17,15 @@ from engines.music.composer.score import ANSWER, ARP, BASS, COMP, DRUMS, LEAD, P
 LOUDNESS = -16.0  # LUFS
 CEILING_DB = -1.0
 LOOKAHEAD_S = 0.004
+BLOCK_STEPS, ABSOLUTE_GATE, RELATIVE_GATE = (
+    4,
+    -70.0,
+    -10.0,
+)  # of loudness, in tenths of a second and LUFS
+STEPS_AT_ONCE = 300
+FADER_DB = 6.0  # between no energy and all of it
+RAMP_STEP = 64  # samples
+REVERB_STEP = 1 << 20  # samples answered at once
 BLOCK_S, GATE_DB = 0.1, -18.0  # of the level of a stem while it sounds
 # dB beside the lead, of what is heard while it sounds
 LEVELS = {
@@ -53,7 +64,8 @@ def level_db(stem: np.ndarray) -> float:
     size = round(BLOCK_S * SAMPLE_RATE)
     count = max(stem.shape[1] // size, 1)
     used = stem[:, : count * size] if stem.shape[1] >= size else stem
-    power = np.asarray((used.reshape(2, count, -1) ** 2).mean(axis=(0, 2), dtype=np.float64))
+    shaped = used.reshape(2, count, -1)
+    power = np.einsum("sbt,sbt->b", shaped, shaped) / (2 * shaped.shape[2])
     top = float(power.max())
     if top <= 0:
         return -120.0
@@ -100,13 +112,18 @@ def _band(noise: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.fft.irfft(spectrum * ((hertz >= low) & (hertz < high)), noise.shape[1], axis=1)
 
 
-def reverberated(send: np.ndarray, name: str) -> np.ndarray:
-    """What a room answers to ``send (2, T)``, as long as it."""
-    response = room(name)
-    count = send.shape[1]
-    return np.stack([oaconvolve(send[side], response[side])[:count] for side in (0, 1)]).astype(
-        np.float32
-    )
+def reverberated(send: np.ndarray, name: str, pool: Executor | None = None) -> np.ndarray:
+    """What a room answers to ``send (2, T)``, as long as it; the sides at once in a ``pool``."""
+    response, out = room(name), np.zeros_like(send)
+
+    def side(which: int) -> None:
+        for first in range(0, send.shape[1], REVERB_STEP):
+            part = oaconvolve(send[which, first : first + REVERB_STEP], response[which])
+            end = min(first + len(part), send.shape[1])
+            out[which, first:end] += part[: end - first]
+
+    list(pool.map(side, (0, 1)) if pool else map(side, (0, 1)))
+    return out
 
 
 def ducking(kicks: np.ndarray, depth: float, total: int) -> np.ndarray:
@@ -130,9 +147,49 @@ def warmed(sound: np.ndarray, cutoff_hz: float = 9000.0, drive: float = 1.6) -> 
 
 
 def loudness(sound: np.ndarray) -> float:
-    """Integrated loudness of ``(2, T)`` in LUFS (ITU-R BS.1770-4)."""
-    meter = pyloudnorm.Meter(SAMPLE_RATE)
-    return float(meter.integrated_loudness(sound.T.astype(np.float64)))
+    """Integrated loudness of ``(2, T)`` in LUFS (ITU-R BS.1770-4); minus infinity for silence."""
+    step = SAMPLE_RATE // 10
+    count = sound.shape[1] // step
+    power = np.zeros(count)
+    for channel in sound:
+        state = [np.zeros(2), np.zeros(2)]
+        for first in range(0, count, STEPS_AT_ONCE):
+            part = channel[first * step : min(first + STEPS_AT_ONCE, count) * step].astype(
+                np.float64
+            )
+            for number, stage in enumerate(_weighting()):
+                part, state[number] = lfilter(stage.b, stage.a, part, zi=state[number])
+            power[first : first + STEPS_AT_ONCE] += np.mean(part.reshape(-1, step) ** 2, axis=1)
+    if count < BLOCK_STEPS:
+        return -np.inf
+    blocks = np.convolve(power, np.ones(BLOCK_STEPS) / BLOCK_STEPS, "valid")
+    heard = blocks[blocks > 10 ** ((ABSOLUTE_GATE + 0.691) / 10)]
+    if not len(heard):
+        return -np.inf
+    heard = heard[heard > heard.mean() * 10 ** (RELATIVE_GATE / 10)]
+    return float(-0.691 + 10 * np.log10(heard.mean()))
+
+
+@functools.cache
+def _weighting() -> tuple[IIRfilter, IIRfilter]:
+    """The two filters of K-weighting."""
+    return (
+        IIRfilter(4.0, 1 / np.sqrt(2), 1500.0, SAMPLE_RATE, "high_shelf"),
+        IIRfilter(0.0, 0.5, 38.0, SAMPLE_RATE, "high_pass"),
+    )
+
+
+def dynamics(sections: Sequence[tuple[float, float]], total: int) -> np.ndarray:
+    """A gain ``(T,)`` that follows the energy of sections, given as (second, energy): what a hand on the
+    faders does, in slow ramps."""
+    seconds, energies = (np.array(each) for each in zip(*sections, strict=True))
+    gains = np.clip(FADER_DB * (energies - 0.75), -3.5, 0.8)
+    edges = np.concatenate(
+        [[0.0], np.repeat(seconds[1:], 2) + np.tile([-0.35, 0.15], len(seconds) - 1)]
+    )
+    levels = np.concatenate([[gains[0]], np.stack([gains[:-1], gains[1:]], 1).ravel()])
+    curve = np.interp(np.arange(0, total, RAMP_STEP) / SAMPLE_RATE, edges, levels)
+    return np.repeat(10 ** (curve / 20), RAMP_STEP)[:total].astype(np.float32)
 
 
 def master_gain(mix: np.ndarray) -> np.ndarray:

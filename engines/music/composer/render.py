@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,22 +49,21 @@ def render(score: Score, stems: bool = False) -> Rendering:
     send = np.zeros((2, long), np.float32)
     kept: dict[str, tuple[np.ndarray, float]] = {}
     with ThreadPoolExecutor(WORKERS) as pool:
-        for track, sound in zip(
-            score.tracks, pool.map(lambda t: _stem(score, t, long, duck), score.tracks), strict=True
-        ):
+        for track, sound in _stems(score, long, duck, pool):
             amount = mixing.SENDS[track.part]
             dry += sound
             send += sound * np.float32(amount)
             if stems:
                 kept[name_of(track)] = (sound, amount)
-        mix = dry + _answered(send, facts["room"], pool)
-    mix = _around(mix, total, score.brief.loop)
+        dry += mixing.reverberated(send, facts["room"], pool)
+    fader = _fader(score, total)
+    mix = _around(dry, total, score.brief.loop) * fader
     curve = mixing.master_gain(mixing.warmed(mix) if tape else mix)
-    finished = {
-        name: _finished(_around(sound + mixing.reverberated(sound * np.float32(amount), facts["room"]), total,
-                                score.brief.loop), curve, tape, score)
-        for name, (sound, amount) in kept.items()
-    }  # fmt: skip
+    finished = {}
+    for name, (sound, amount) in kept.items():
+        wet = sound + mixing.reverberated(sound * np.float32(amount), facts["room"])
+        around = _around(wet, total, score.brief.loop) * fader
+        finished[name] = _finished(around, curve, tape, score)
     whole = _finished(mix, curve, tape, score)
     return Rendering(whole, finished)
 
@@ -79,10 +79,26 @@ def frames(score: Score) -> int:
     return round(seconds * SAMPLE_RATE)
 
 
-def _answered(send: np.ndarray, room: str, pool: ThreadPoolExecutor) -> np.ndarray:
-    response, count = mixing.room(room), send.shape[1]
-    sides = pool.map(lambda side: mixing.oaconvolve(send[side], response[side])[:count], (0, 1))
-    return np.stack(list(sides)).astype(np.float32)
+def _stems(
+    score: Score, total: int, duck: np.ndarray | None, pool: Executor
+) -> Iterator[tuple[Track, np.ndarray]]:
+    """Each track with its sound, no more of them ahead than are worked on: long ones are large."""
+    waiting: deque[tuple[Track, Future[np.ndarray]]] = deque()
+    for track in score.tracks:
+        waiting.append((track, pool.submit(_stem, score, track, total, duck)))
+        if len(waiting) > WORKERS:
+            first, sound = waiting.popleft()
+            yield first, sound.result()
+    while waiting:
+        first, sound = waiting.popleft()
+        yield first, sound.result()
+
+
+def _fader(score: Score, total: int) -> np.ndarray:
+    """Louder and softer sections."""
+    starts = score.seconds(np.array([s.start * score.brief.meter for s in score.sections], float))
+    energies = [section.energy for section in score.sections]
+    return mixing.dynamics(list(zip(starts.tolist(), energies, strict=True)), total)
 
 
 def _around(sound: np.ndarray, total: int, loop: bool) -> np.ndarray:
