@@ -1,0 +1,1 @@
+"""Text to audio: sounds and scenes from words."""
