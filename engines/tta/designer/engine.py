@@ -48,7 +48,7 @@ class DesignerParams(Params):
         title="Timeline",
         description="One event a line: what, from when to when in seconds, and what differs from usual, such "
         "as “rain 4.0-9.0 gain -6” or “dog barking 0.0-0.26 count 2 gap 0.3 pan -0.5”. Where empty, it is "
-        "read from the description; each clip keeps it here to be edited. Where filled in, it is what counts.",
+        "read from the description; each clip keeps it here to be edited. Where filled in, it counts.",
         json_schema_extra={"lines": 6},
     )
     duration_s: float = Field(
@@ -125,7 +125,12 @@ class SoundDesigner(Engine):
                 job.progress(number * total + done, params.variations * total, note)
 
             sound = mix(
-                events, _numbers(seed), samples=samples, room=room, duration_s=params.duration_s, told=told
+                events,
+                _numbers(seed),
+                samples=samples,
+                room=room,
+                duration_s=params.duration_s,
+                told=told,
             )
             if not np.abs(sound).max(initial=0.0):
                 raise StudioError(
@@ -160,7 +165,8 @@ def _length_s(path: Path, name: str) -> float:
         raise StudioError(f"{path.name} is not a sound that can be read: {error}", field) from error
     if not 0.02 <= length_s <= LONGEST_SAMPLE_S:
         raise StudioError(
-            f"{path.name} lasts {length_s:,.2f} s; give a sound of 0.02 to {LONGEST_SAMPLE_S:g} s.", field
+            f"{path.name} lasts {length_s:,.2f} s; give a sound of 0.02 to {LONGEST_SAMPLE_S:g} s.",
+            field,
         )
     return length_s
 

@@ -141,7 +141,7 @@ def explosion(duration_s: float, rng: Rng, size: float, distance: float) -> np.n
 
 def thunder(duration_s: float, rng: Rng, size: float, distance: float) -> np.ndarray:
     """Lightning: a crack if it is near, then claps that arrive from along its way, and rumble."""
-    n, out = count(duration_s), np.zeros(count(duration_s))
+    _n, out = count(duration_s), np.zeros(count(duration_s))
     m = count(min(duration_s, 1.2))
     crack = high(white(m, rng), 300) * decay(m, 0.35)
     put(out, 0, low(crack, 1500 + 9000 * (1 - distance)), 1.4 * (1 - distance) + 0.1)
@@ -149,7 +149,12 @@ def thunder(duration_s: float, rng: Rng, size: float, distance: float) -> np.nda
     for at_s in arrivals:
         m = count(rng.uniform(0.5, 1.2) * size)
         clap = low(coloured(m, rng, -5, 30), 260 - 120 * distance) * decay(m, 1.1 * size)
-        put(out, at_s, clap * attack(m, 0.01), rng.uniform(0.4, 1) * np.exp(-at_s / (0.4 * duration_s)))
+        put(
+            out,
+            at_s,
+            clap * attack(m, 0.01),
+            rng.uniform(0.4, 1) * np.exp(-at_s / (0.4 * duration_s)),
+        )
     return out
 
 
@@ -173,7 +178,9 @@ def tick(duration_s: float, rng: Rng, pitch: float) -> np.ndarray:
     out = np.zeros(n)
     for at_s, gain in ((0.0, 1.0), (0.022, 0.5)):
         m = count(0.06)
-        case = struck(m, [1150 * pitch, 2480 * pitch, 4300 * pitch], [0.035, 0.02, 0.012], [0.8, 1, 0.7])
+        case = struck(
+            m, [1150 * pitch, 2480 * pitch, 4300 * pitch], [0.035, 0.02, 0.012], [0.8, 1, 0.7]
+        )
         put(out, at_s, case + 0.3 * burst(m, rng, 0.006, 2500, 9000), gain)
     return out
 
@@ -194,8 +201,15 @@ def keys(duration_s: float, rng: Rng, force: float) -> np.ndarray:
     out = np.zeros(count(duration_s))
     for at_s, gain in ((0.0, 1.0), (rng.uniform(0.06, 0.09), 0.4)):
         m = count(0.05)
-        key = struck(m, [310, 1240 * rng.uniform(0.9, 1.1), 2900], [0.03, 0.02, 0.015], [1, 0.6, 0.4])
-        put(out, at_s, key + (0.3 + 0.5 * force) * band(white(m, rng), 1500, 7000) * decay(m, 0.02), gain)
+        key = struck(
+            m, [310, 1240 * rng.uniform(0.9, 1.1), 2900], [0.03, 0.02, 0.015], [1, 0.6, 0.4]
+        )
+        put(
+            out,
+            at_s,
+            key + (0.3 + 0.5 * force) * band(white(m, rng), 1500, 7000) * decay(m, 0.02),
+            gain,
+        )
     return out
 
 
@@ -212,7 +226,8 @@ KINDS = (
     Kind("thump thud", thump, r"thump\w*|thuds?|thudd\w*|bumps?", 0.4, 0.4, controls=(PITCH, FORCE)),
     Kind("tapping clicking clanking", tap, r"tap(?:s|ping)?|click\w*|clank\w*|clink\w*", 0.22, 0.15, 4,
          level_db=-20, controls=(PITCH, MATERIAL)),
-    Kind("bell", bell, r"(?:door)?bells?|chim(?:e|es|ing)|gongs?", 4.0, 0.2, longest_s=12.0, controls=(PITCH, FORCE)),
+    Kind("bell", bell, r"(?:door)?bells?|chim(?:e|es|ing)|gongs?", 4.0, 0.2, longest_s=12.0,
+         controls=(PITCH, FORCE)),
     Kind("footsteps", footstep, r"foot ?steps?|steps?|walk\w*", 0.28, 0.27, 6, level_db=-22,
          controls=(SIZE, GRAVEL)),
     Kind("thunder", thunder, r"(?:claps? of )?thunder\w*|lightning", 5.0, 1.0, longest_s=15.0, level_db=-12,

@@ -6,11 +6,10 @@ import re
 from difflib import get_close_matches
 
 from engines.tta.designer import animals, impacts, machines, weather
-from engines.tta.designer.kind import PITCH, Control, Kind
+from engines.tta.designer.kind import PITCH, Control
 
 KINDS = {
-    kind.name: kind
-    for kind in (*animals.KINDS, *impacts.KINDS, *machines.KINDS, *weather.KINDS)
+    kind.name: kind for kind in (*animals.KINDS, *impacts.KINDS, *machines.KINDS, *weather.KINDS)
 }
 SAMPLES = tuple(f"sample {number}" for number in range(1, 5))
 SAMPLE_CONTROLS = (PITCH,)

@@ -47,7 +47,9 @@ def car_horn(duration_s: float, rng: Rng, pitch: float) -> np.ndarray:
     pair = np.zeros(n)
     for hz in (417.0, 512.0):
         pair += _reed(n, hz * pitch * rng.uniform(0.997, 1.003), rng, 0.03)
-    return np.tanh(_horn(pair, ((1050, 500, 1.0), (2400, 800, 0.9), (3900, 900, 0.4)))) * attack(n, 0.012)
+    return np.tanh(_horn(pair, ((1050, 500, 1.0), (2400, 800, 0.9), (3900, 900, 0.4)))) * attack(
+        n, 0.012
+    )
 
 
 def train_horn(duration_s: float, rng: Rng, pitch: float) -> np.ndarray:
@@ -58,12 +60,16 @@ def train_horn(duration_s: float, rng: Rng, pitch: float) -> np.ndarray:
         chord += _reed(n, hz * pitch * rng.uniform(0.996, 1.004), rng, 0.06)
     swell = attack(n, 0.06) * curve(n, (0, 0.9), (0.1, 1), (0.9, 1), (1, 0.3))
     air = 0.5 * band(white(n, rng), 500, 5000)
-    return np.tanh(0.6 * _horn(chord + air, ((600, 500, 1.0), (1400, 800, 0.7), (2700, 900, 0.3))) * swell)
+    return np.tanh(
+        0.6 * _horn(chord + air, ((600, 500, 1.0), (1400, 800, 0.7), (2700, 900, 0.3))) * swell
+    )
 
 
 CYLINDERS = Control("cylinders", 4.0, 1.0, 12.0, "Cylinders that fire, one after the other.")
 RPM = Control("rpm", 1.0, 0.3, 5.0, "Speed of the shaft; 1 is idling at 900 a minute.")
-REV = Control("rev", 0.0, -1.0, 1.0, "Speeds up (1 is four times as fast at the end) or slows down.")
+REV = Control(
+    "rev", 0.0, -1.0, 1.0, "Speeds up (1 is four times as fast at the end) or slows down."
+)
 
 
 def engine(duration_s: float, rng: Rng, rpm: float, cylinders: float, rev: float) -> np.ndarray:

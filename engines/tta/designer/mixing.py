@@ -108,9 +108,7 @@ def _repeated(kind: Kind, duration_s: float, rng: Make, values: Mapping[str, flo
     return out
 
 
-def _blocks(
-    make: Model, duration_s: float, rng: Make, values: Mapping[str, float]
-) -> np.ndarray:
+def _blocks(make: Model, duration_s: float, rng: Make, values: Mapping[str, float]) -> np.ndarray:
     """A steady sound, in blocks that fade into each other, so that memory does not grow with length."""
     if duration_s <= BLOCK_S:
         return prompt_start(np.atleast_2d(make(duration_s, rng(), **values)))

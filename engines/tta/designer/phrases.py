@@ -76,7 +76,10 @@ PHRASES: tuple[tuple[re.Pattern, Callable[[re.Match], Said]], ...] = tuple(
         (rf"\bbetween (?P<list>{N}{MAYBE} and {N}{MAYBE})", _pairs),
         (rf"(?:\b(?:at|from|during)\s+)(?P<list>{SPAN}(?:{JOIN}(?:at |from )?{SPAN})*)", _pairs),
         (rf"(?P<list>{N}{MAYBE}\s*(?:-|–|to|until|till)\s*{N}{UNIT})", _pairs),
-        (rf"\b(?:at|from|since) {N}{MAYBE} (?:on|onwards?|until the end|to the end)\b", _one("since")),
+        (
+            rf"\b(?:at|from|since) {N}{MAYBE} (?:on|onwards?|until the end|to the end)\b",
+            _one("since"),
+        ),
         (rf"\bpauses? (?:of |for )?{N}{UNIT}", _one("pause")),
         (rf"\bsilence (?:of |for )?{N}{UNIT}", _one("pause")),
         (rf"{N}{UNIT} (?:of )?(?:silence|pause)\b", _one("pause")),
@@ -115,7 +118,8 @@ def mark_times(text: str) -> tuple[str, list[Said]]:
         # what is marked already is left alone
         pieces = re.split(rf"({MARK}\d+{MARK})", text)
         text = "".join(
-            piece if MARKED.fullmatch(piece) else pattern.sub(marked(what), piece) for piece in pieces
+            piece if MARKED.fullmatch(piece) else pattern.sub(marked(what), piece)
+            for piece in pieces
         )
     return text, said
 
@@ -154,11 +158,63 @@ MANNERS: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = (
     (r"huge crowd|hall|stadium", (("crowd", 1.0),)),
 )
 OTHERS = ("pan", "gap")
-FILLERS = (
-    "a an the and of in on to with from at is are it its some more there then again this that very by into "
-    "sound sounds noise scene hear heard comes come goes go starts start begins begin plays play loudly "
-    "door times time now finally first second s seconds center centre side middle"
-).split()
+FILLERS = [
+    "a",
+    "an",
+    "the",
+    "and",
+    "of",
+    "in",
+    "on",
+    "to",
+    "with",
+    "from",
+    "at",
+    "is",
+    "are",
+    "it",
+    "its",
+    "some",
+    "more",
+    "there",
+    "then",
+    "again",
+    "this",
+    "that",
+    "very",
+    "by",
+    "into",
+    "sound",
+    "sounds",
+    "noise",
+    "scene",
+    "hear",
+    "heard",
+    "comes",
+    "come",
+    "goes",
+    "go",
+    "starts",
+    "start",
+    "begins",
+    "begin",
+    "plays",
+    "play",
+    "loudly",
+    "door",
+    "times",
+    "time",
+    "now",
+    "finally",
+    "first",
+    "second",
+    "s",
+    "seconds",
+    "center",
+    "centre",
+    "side",
+    "middle",
+]
 
 
 def manner(kind: str, clause: str) -> Mapping[str, float]:

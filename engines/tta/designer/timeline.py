@@ -15,7 +15,8 @@ MAX_EVENTS, MAX_COUNT = 200, 1000
 COMMON = {"count": (1.0, MAX_COUNT), "gap": (0.0, 600.0), "gain": (-60.0, 24.0), "pan": (-1.0, 1.0)}
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"
 LINE = re.compile(
-    rf"(?P<kind>[a-z][a-z _]*?(?: \d)?)\s+(?P<start>\d+\.?\d*)(?:\s*-\s*(?P<end>\d+\.?\d*))?(?P<rest>(?:\s+[a-z]+\s+{NUMBER})*)",
+    r"(?P<kind>[a-z][a-z _]*?(?: \d)?)\s+(?P<start>\d+\.?\d*)(?:\s*-\s*(?P<end>\d+\.?\d*))?"
+    rf"(?P<rest>(?:\s+[a-z]+\s+{NUMBER})*)",
     re.IGNORECASE,
 )
 
@@ -55,7 +56,9 @@ def usual(kind: str, lengths: Mapping[str, float]) -> tuple[float, float]:
     """Length and gap of one sound of a kind; of a sample, from ``lengths`` in seconds."""
     if kind in SAMPLES:
         if kind not in lengths:
-            raise StudioError(f"The scene asks for {kind}, and no sound is given there.", _field(kind))
+            raise StudioError(
+                f"The scene asks for {kind}, and no sound is given there.", _field(kind)
+            )
         return lengths[kind], 0.2
     return KINDS[kind].duration_s, KINDS[kind].gap_s
 
@@ -126,7 +129,8 @@ def _event(number: int, line: str, lengths: Mapping[str, float], at: str) -> Eve
         kind = known(match["kind"])
     except KeyError as near:
         raise StudioError(
-            f"Line {number}: there is no kind of event “{match['kind']}”. There is {near.args[0]}.", at
+            f"Line {number}: there is no kind of event “{match['kind']}”. There is {near.args[0]}.",
+            at,
         ) from None
     duration_s, gap_s = usual(kind, lengths)
     start_s = float(match["start"])
@@ -144,7 +148,9 @@ def _event(number: int, line: str, lengths: Mapping[str, float], at: str) -> Eve
         controls=_controls(number, kind, given, at),
     )  # fmt: skip
     if event.last_s > LONGEST_S:
-        raise StudioError(f"Line {number} lasts until {event.last_s:,.0f} s; at most {LONGEST_S:g} s fit.", at)
+        raise StudioError(
+            f"Line {number} lasts until {event.last_s:,.0f} s; at most {LONGEST_S:g} s fit.", at
+        )
     return event
 
 

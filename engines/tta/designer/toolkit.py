@@ -114,9 +114,7 @@ def struck(
         if frequency >= 0.45 * RATE:
             continue
         length = min(n, count(1.3 * t60))
-        out[:length] += (
-            gain * np.sin(2 * np.pi * frequency * times(length)) * decay(length, t60)
-        )
+        out[:length] += gain * np.sin(2 * np.pi * frequency * times(length)) * decay(length, t60)
     return out
 
 

@@ -216,7 +216,9 @@ class _Placing:
             end_s = said.until if said.until is not None else start_s + (said.length or 0)
             return [_within(base, start_s, end_s, asked, said)]
         usually = KINDS[kind].times if kind in KINDS else 1
-        return [self._run(base, start_s, asked or (max(3, usually) if said.period else usually), said)]
+        return [
+            self._run(base, start_s, asked or (max(3, usually) if said.period else usually), said)
+        ]
 
     @staticmethod
     def _run(base: Event, start_s: float, many: int, said: Said) -> Event:
@@ -249,7 +251,9 @@ def _steady(kind: str) -> bool:
 
 def _count(words: str) -> int | None:
     plain = re.sub(r"\bsample \d+", " ", MARKED.sub(" ", words))
-    numbers = re.findall(r"\b(\d+) times\b", plain) or re.findall(r"(?<![\d.])(\d+)(?![\d.])", plain)
+    numbers = re.findall(r"\b(\d+) times\b", plain) or re.findall(
+        r"(?<![\d.])(\d+)(?![\d.])", plain
+    )
     return min(int(numbers[0]), timeline.MAX_COUNT) if numbers and int(numbers[0]) else None
 
 

@@ -36,7 +36,9 @@ def _bubble(r: Rng) -> np.ndarray:
     hz = r.uniform(350, 1900)
     m = count(0.12)
     rising = hz * (1 + 1.6 * times(m) / 0.12 * r.uniform(0.1, 0.5))
-    return np.sin(2 * np.pi * phase(rising)) * np.exp(-times(m) * (0.13 * hz**0.8)) * attack(m, 0.002)
+    return (
+        np.sin(2 * np.pi * phase(rising)) * np.exp(-times(m) * (0.13 * hz**0.8)) * attack(m, 0.002)
+    )
 
 
 def rain(duration_s: float, rng: Rng, force: float) -> np.ndarray:
@@ -153,8 +155,8 @@ def air_noise(duration_s: float, rng: Rng, pitch: float) -> np.ndarray:
 
 KINDS = (
     Kind("rain", rain, r"rain\w*|drizzl\w*|downpour", 6.0, steady=True, level_db=-26, controls=(FORCE,)),
-    Kind("wind", wind, r"winds?(?: (?:whistl|howl|blow)\w*)?|windy|breez\w*|gusts?|storm", 6.0, steady=True, level_db=-24,
-         controls=(FORCE, PITCH)),
+    Kind("wind", wind, r"winds?(?: (?:whistl|howl|blow)\w*)?|windy|breez\w*|gusts?|storm", 6.0,
+         steady=True, level_db=-24, controls=(FORCE, PITCH)),
     Kind("waves", waves, r"waves?|ocean|sea|surf|beach", 10.0, steady=True, level_db=-24,
          controls=(FORCE, PERIOD)),
     Kind("stream", stream, r"streams?|brook|rivers?|creek|water", 6.0, steady=True, level_db=-26,
