@@ -165,7 +165,7 @@ def glass(duration_s: float, rng: Rng, size: float, force: float) -> np.ndarray:
     def splinter(r: Rng) -> np.ndarray:
         m, base = count(0.25), r.uniform(1800, 6500) / size
         hz = [base, base * r.uniform(1.3, 1.9), base * r.uniform(2.1, 2.9)]
-        return struck(m, hz, r.uniform(0.04, 0.25, 3), [1, 0.6, 0.4])
+        return struck(m, hz, list(r.uniform(0.04, 0.25, 3)), [1, 0.6, 0.4])
 
     density = (150 + 250 * force) * np.exp(-times(n) / (0.12 + 0.15 * duration_s)) + 0.01
     crack = burst(n, rng, 0.07, 1200, 14_000) + 0.6 * burst(n, rng, 0.05, 150, 900)

@@ -65,7 +65,12 @@ def _moments(match: re.Match) -> Said:
 
 
 def _one(name: str) -> Callable[[re.Match], Said]:
-    return lambda match: Said(**{name: seconds(match[1], match[2])})
+    def said(match: re.Match) -> Said:
+        one = Said()
+        setattr(one, name, seconds(match[1], match[2]))
+        return one
+
+    return said
 
 
 JOIN = r"\s*(?:,\s*and|,|and|&)\s*"
@@ -127,8 +132,8 @@ def mark_times(text: str) -> tuple[str, list[Said]]:
 def in_figures(text: str) -> str:
     """``text`` in lower case with figures for numbers in words."""
     text = re.sub(r"\s+", " ", text.lower()) if "\n" not in text else text.lower()
-    for words, value in COUNTS.items():
-        text = re.sub(rf"\b(?:{words})\b", f"{value} times", text)
+    for words, many in COUNTS.items():
+        text = re.sub(rf"\b(?:{words})\b", f"{many} times", text)
     for word, value in NUMBERS.items():
         text = re.sub(rf"\b{word}\b", f"{value:g}", text)
     return text
@@ -158,63 +163,11 @@ MANNERS: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = (
     (r"huge crowd|hall|stadium", (("crowd", 1.0),)),
 )
 OTHERS = ("pan", "gap")
-FILLERS = [
-    "a",
-    "an",
-    "the",
-    "and",
-    "of",
-    "in",
-    "on",
-    "to",
-    "with",
-    "from",
-    "at",
-    "is",
-    "are",
-    "it",
-    "its",
-    "some",
-    "more",
-    "there",
-    "then",
-    "again",
-    "this",
-    "that",
-    "very",
-    "by",
-    "into",
-    "sound",
-    "sounds",
-    "noise",
-    "scene",
-    "hear",
-    "heard",
-    "comes",
-    "come",
-    "goes",
-    "go",
-    "starts",
-    "start",
-    "begins",
-    "begin",
-    "plays",
-    "play",
-    "loudly",
-    "door",
-    "times",
-    "time",
-    "now",
-    "finally",
-    "first",
-    "second",
-    "s",
-    "seconds",
-    "center",
-    "centre",
-    "side",
-    "middle",
-]
+FILLERS = re.compile(
+    "a|an|the|and|of|in|on|to|with|from|at|is|are|it|its|some|more|there|then|again|this|that|very|by|into|"
+    "sounds?|noise|scene|hear|heard|comes?|goes?|starts?|begins?|plays?|door|times?|now|finally|first|s|"
+    "seconds?|center|centre|side|middle"
+)
 
 
 def manner(kind: str, clause: str) -> Mapping[str, float]:
@@ -233,4 +186,4 @@ def strange(clause: str) -> list[str]:
     rest = MARKED.sub(" ", clause)
     for words, _ in MANNERS:
         rest = re.sub(rf"\b(?:{words})\b", " ", rest)
-    return [word for word in re.findall(r"[a-zà-ÿ]+", rest) if word not in FILLERS]
+    return [word for word in re.findall(r"[a-zà-ÿ]+", rest) if not FILLERS.fullmatch(word)]

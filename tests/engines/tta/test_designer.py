@@ -17,26 +17,11 @@ from engines.tta.designer.understand import understand
 from tests.conftest import make_settings
 
 RATE = 44_100
-PICOAUDIO = [
-    "burping_belching",
-    "car_horn_honking",
-    "cat_meowing",
-    "cow_mooing",
-    "dog_barking",
-    "door_knocking",
-    "door_slamming",
-    "explosion",
-    "gunshot",
-    "sheep_goat_bleating",
-    "sneeze",
-    "spraying",
-    "thump_thud",
-    "train_horn",
-    "tapping_clicking_clanking",
-    "woman_laughing",
-    "duck_quacking",
-    "whistling",
-]
+PICOAUDIO = {
+    "burping_belching", "car_horn_honking", "cat_meowing", "cow_mooing", "dog_barking", "door_knocking",
+    "door_slamming", "explosion", "gunshot", "sheep_goat_bleating", "sneeze", "spraying", "thump_thud",
+    "train_horn", "tapping_clicking_clanking", "woman_laughing", "duck_quacking", "whistling",
+}  # fmt: skip
 STEADY = [name for name, kind in KINDS.items() if kind.steady]
 
 
