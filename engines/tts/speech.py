@@ -67,6 +67,17 @@ class SpeechEngine(Engine):
     def speak(self, text: str, params: Any, rng: np.random.Generator) -> np.ndarray:
         """Samples ``(T,)`` float32 of one chunk; empty if it has nothing to say."""
 
+    def spoken(self, text: str, params: Any, job: Job, index: int, count: int) -> np.ndarray:
+        """Chunk ``index`` of ``count``, as ``speak`` makes it; for engines whose steps can be counted."""
+        return self.speak(text, params, job.rng(index))
+
+    def begin(self, params: Any, job: Job) -> None:
+        """What is done once before the first chunk, such as hearing a reference."""
+
+    def chunk_chars(self, params: Any) -> tuple[int, int]:
+        """Characters of a chunk at most, and of the first one."""
+        return self.max_chunk_chars, self.first_chunk_chars
+
     @abstractmethod
     def sample_rate(self, params: Any) -> int:
         """Rate in Hz of what ``speak`` returns; the model is loaded."""
@@ -96,7 +107,8 @@ class SpeechEngine(Engine):
         text = clean(params.text)
         check_text(text, MAX_CHARS)
         ready = self.prepare(text, params)
-        chunks = chunk(ready, self.language(params), self.max_chunk_chars, self.first_chunk_chars)
+        self.begin(params, job)
+        chunks = chunk(ready, self.language(params), *self.chunk_chars(params))
         chunks = [piece for piece in chunks if has_speech(piece.text)]
         rate = self.sample_rate(params)
         joiner = Joiner(rate, CROSSFADE_S)
@@ -110,7 +122,7 @@ class SpeechEngine(Engine):
         for index, piece in enumerate(chunks):
             job.check()
             job.progress(index, len(chunks), f"Part {index + 1} of {len(chunks)}")
-            samples = _edges_off(self.speak(piece.text, params, job.rng(index)), rate)
+            samples = _edges_off(self.spoken(piece.text, params, job, index, len(chunks)), rate)
             is_last = index == len(chunks) - 1
             ready_now = joiner.feed(samples, 0.0 if is_last else piece.end.pause_s(params.pause_s))
             emit(np.concatenate([ready_now, joiner.finish()]) if is_last else ready_now)
