@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from engines.networks.blocks.unmasking import Unmasking
     from engines.networks.maskgct.pipeline import AcousticSettings
 
-ADVANCED = {"advanced": True}
-FINE = {"advanced": True, "step": 0.05}
+ADVANCED: dict[str, Any] = {"advanced": True}
+FINE: dict[str, Any] = {"advanced": True, "step": 0.05}
 
 
 def steps(default: int) -> Any:

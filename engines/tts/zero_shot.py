@@ -32,7 +32,7 @@ class Language(StrEnum):
     GERMAN = "de"
 
 
-LABELS = {AUTO: "Found in the text", **NAMES}
+LABELS: dict[str, Any] = {AUTO: "Found in the text", **NAMES}
 
 
 def language_field(title: str, what: str) -> Any:
