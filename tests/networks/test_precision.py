@@ -105,6 +105,17 @@ def test_layers_that_the_product_cannot_take_stay_as_they_are():
     assert isinstance(network[2], Int8Linear)
 
 
+@torch.no_grad()
+def test_a_cache_of_a_language_model_in_bfloat16_is_float32_on_a_processor(language):
+    half, ids = halved(language), torch.tensor([[1, 2, 3, 4]])
+    cache = half.model.cache(1, 4)
+    assert cache.keys.dtype == torch.float32
+    half.next_logits(ids[:, :3], cache)
+    stepwise = half.next_logits(ids[:, 3:], cache)
+    assert stepwise.dtype == torch.bfloat16
+    assert gap(stepwise, language(ids)[:, -1]) < 0.02
+
+
 @pytest.mark.parametrize("half", [False, True])
 def test_tokens_are_drawn_with_8_bit_weights(language, half: bool):
     packed = copy.deepcopy(language)
