@@ -122,7 +122,7 @@ class SpeechEngine(Engine):
         for index, piece in enumerate(chunks):
             job.check()
             job.progress(index, len(chunks), f"Part {index + 1} of {len(chunks)}")
-            samples = _edges_off(self.spoken(piece.text, params, job, index, len(chunks)), rate)
+            samples = edges_off(self.spoken(piece.text, params, job, index, len(chunks)), rate)
             is_last = index == len(chunks) - 1
             ready_now = joiner.feed(samples, 0.0 if is_last else piece.end.pause_s(params.pause_s))
             emit(np.concatenate([ready_now, joiner.finish()]) if is_last else ready_now)
@@ -133,7 +133,7 @@ class SpeechEngine(Engine):
         return Clip(np.concatenate(emitted), rate, text=text, revision=self.revision(params))
 
 
-def _edges_off(samples: np.ndarray, rate: int) -> np.ndarray:
+def edges_off(samples: np.ndarray, rate: int) -> np.ndarray:
     """A chunk without the silence at its ends, so that pauses last as long as they say."""
     samples = np.clip(np.asarray(samples, dtype=np.float32), -1, 1)
     trimmed = trim_silence(samples, rate)

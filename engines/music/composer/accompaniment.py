@@ -21,19 +21,14 @@ class Accompanist:
     """One player of chords for a whole piece."""
 
     def __init__(
-        self,
-        brief: Brief,
-        changes: Sequence[Change],
-        name: str,
-        rng: np.random.Generator,
-        raised: int = 0,
+        self, brief: Brief, changes: Sequence[Change], name: str, rng: np.random.Generator
     ):
         self.brief, self.changes, self.rng = brief, changes, rng
         self.facts: Instrument = instrument(name, brief.style)
         self.rhythm = rhythm_of(brief.style, brief.meter)
         self.mood = MOODS.get(brief.mood, MOODS[""])
         self.low = max(self.facts.low, LOWEST)
-        self.high = min(self.facts.high, max(76, self.low + 19) + raised)
+        self.high = min(self.facts.high, max(76, self.low + 19))
         power = style(brief.style)["color"] == "power" or self.facts.sound in (
             "distortion",
             "overdrive",
@@ -42,9 +37,7 @@ class Accompanist:
             2 if power else 4 if style(brief.style)["color"] in ("seventh", "ninth") else 3
         )
         around = np.clip(
-            CENTRE + raised + 0.3 * self.mood.register + rng.integers(-2, 3),
-            self.low + 6,
-            self.high - 6,
+            CENTRE + 0.3 * self.mood.register + rng.integers(-2, 3), self.low + 6, self.high - 6
         )
         self.voicings = (
             self._power()

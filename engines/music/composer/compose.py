@@ -39,8 +39,6 @@ from engines.music.composer.score import (
 from engines.music.composer.styles import style
 from engines.music.composer.theory import into, nearest
 
-ARP_RAISED = 8  # semitones
-
 Written = list[tuple[str, list[Note]]]  # notes by instrument
 
 
@@ -156,18 +154,12 @@ def _drums(score: Score, rng: np.random.Generator) -> Written:
     return drums(score.brief, score.sections, rng)
 
 
-def _accompanist(score: Score, part: str, name: str, rng: np.random.Generator) -> Accompanist:
-    """A player of chords; broken chords lie above the held ones where the instrument does."""
-    raised = ARP_RAISED if part == ARP and instrument(name).home >= 66 else 0
-    return Accompanist(score.brief, score.changes, name, rng, raised)
-
-
 def _chords(
     part: str, how: Callable[[Accompanist, Sequence[Section]], list[Note]]
 ) -> Callable[[Score, np.random.Generator], Written]:
     def write(score: Score, rng: np.random.Generator) -> Written:
         return [
-            (name, how(_accompanist(score, part, name, rng), _sections(score, part)))
+            (name, how(Accompanist(score.brief, score.changes, name, rng), _sections(score, part)))
             for name in score.brief.players(part)
         ]
 
@@ -321,7 +313,7 @@ def _final(
         pitch = into(nearest(given.root, facts.low + 8), facts.low, facts.high)
         return [Note(last, ring, pitch, velocity)]
     if part in (COMP, ARP, PAD):
-        player = _accompanist(score, part, name, np.random.default_rng(0))
+        player = Accompanist(brief, score.changes, name, np.random.default_rng(0))
         pitches = player.voicings[-1]
         low = into(nearest(given.root, 41), max(facts.low, 31), 52)
         if player.alone and low < pitches[0]:
@@ -332,6 +324,7 @@ def _final(
             for n, pitch in enumerate(pitches)
         ]
     tones = given.classes[:1] if part == LEAD else given.classes[:3]
-    towards = (2 * before[-1].pitch + facts.home) / 3  # a last note comes down
-    pitch = min((nearest(each, towards) for each in tones), key=lambda p: abs(p - towards))
+    pitch = min(
+        (nearest(each, before[-1].pitch) for each in tones), key=lambda p: abs(p - before[-1].pitch)
+    )
     return [Note(last, ring, into(pitch, facts.low, facts.high), velocity)]

@@ -50,7 +50,6 @@ DRAWN = {
 }
 TEMPOS = np.arange(60, 161)
 FEWEST = 3
-HALFWAY = 0.5  # cost of a change inside a bar
 BARS = 8  # of a section
 
 
@@ -102,7 +101,8 @@ def harmonise(
         if style(brief.style)["color"] in ("ninth", "seventh")
         else style(brief.style)["color"]
     )
-    changes = _changes(numerals, Key.parse(key), plain, meter)
+    made = [chord(name, Key.parse(key), plain) for name in numerals]
+    changes = tuple(Change(float(bar * meter), float(meter), each) for bar, each in enumerate(made))
     score = Score(
         brief, _sections(bars), changes, (Track(LEAD, brief.players(LEAD)[0], tuple(sung)),)
     )
@@ -163,56 +163,42 @@ def _in_beats(notes: Sequence[HeardNote], bpm: float, offset: float) -> list[Not
     ]
 
 
-def chords_for(sung: Sequence[Note], key: Key, bars: int, meter: int) -> list[list[str]]:
-    """Roman numerals for each bar, one or two: the cheapest path between notes outside the chord, unusual
-    turns and changes inside a bar."""
-    names, halves = CHOICES[key.minor], 2 if meter == 4 else 1
+def chords_for(sung: Sequence[Note], key: Key, bars: int, meter: int) -> list[str]:
+    """A Roman numeral for each bar: the cheapest path between notes outside the chord and unusual turns."""
+    names = CHOICES[key.minor]
     built: list[Chord] = [chord(name, key) for name in names]
-    slots, size = bars * halves, meter / halves
-    costs = np.array(
-        [[_outside(sung, each, slot * size, size) for each in built] for slot in range(slots)]
-    )
-    costs += 0.35 / halves * np.array([USUAL[name] for name in names])
-    for slot, dear in ((0, 0.6), *((n, 50.0) for n in range(slots - halves, slots))):
-        costs[slot] += np.where(np.arange(len(names)) == 0, 0.0, dear)
+    costs = np.array([[_outside(sung, each, bar, meter) for each in built] for bar in range(bars)])
+    costs += 0.35 * np.array([USUAL[name] for name in names])
+    for bar, (home, dear) in ((0, (0, 0.6)), (bars - 1, (0, 50.0))):
+        costs[bar] += np.where(np.arange(len(names)) == home, 0.0, dear)
     turn = np.array(
         [[0.25 if a == b else 0.0 if (a, b) in DRAWN else 0.45 for b in names] for a in names]
     )
-    inside = np.where(np.eye(len(names), dtype=bool), 0.0, turn + HALFWAY)
-    total, back = costs[0], np.zeros((slots, len(names)), int)
-    for slot in range(1, slots):
-        ways = total[:, None] + (inside if slot % halves else turn)
-        back[slot] = ways.argmin(0)
-        total = ways.min(0) + costs[slot]
+    total, back = costs[0], np.zeros((bars, len(names)), int)
+    for bar in range(1, bars):
+        ways = total[:, None] + turn
+        back[bar] = ways.argmin(0)
+        total = ways.min(0) + costs[bar]
     path = [int(total.argmin())]
-    for slot in range(slots - 1, 0, -1):
-        path.append(int(back[slot][path[-1]]))
-    found = [names[index] for index in path[::-1]]
-    bars_of = [found[n : n + halves] for n in range(0, slots, halves)]
-    return [bar[:1] if len(set(bar)) == 1 else bar for bar in bars_of]
+    for bar in range(bars - 1, 0, -1):
+        path.append(int(back[bar][path[-1]]))
+    return [names[index] for index in path[::-1]]
 
 
-def _changes(
-    numerals: Sequence[Sequence[str]], key: Key, color: str, meter: int
-) -> tuple[Change, ...]:
-    return tuple(
-        Change(bar * meter + n * meter / len(names), meter / len(names), chord(name, key, color))
-        for bar, names in enumerate(numerals)
-        for n, name in enumerate(names)
-    )
-
-
-def _outside(sung: Sequence[Note], given: Chord, start: float, length: float) -> float:
-    """Beats of a stretch in which the melody is outside a chord; its beginning counts more."""
+def _outside(sung: Sequence[Note], given: Chord, bar: int, meter: int) -> float:
+    """Beats of a bar in which the melody is outside a chord; the first beat counts more."""
     cost = 0.0
     for note in sung:
-        begin, end = max(note.start, start), min(note.start + note.length, start + length)
+        begin, end = max(note.start, bar * meter), min(note.start + note.length, (bar + 1) * meter)
         if end <= begin:
             continue
-        strong = 1.6 if begin - start < 0.3 else 1.0
+        strong = 1.6 if (begin - bar * meter) < 0.3 else 1.0
         grates = (note.pitch - 1) % 12 in given.classes
-        outside = 0.0 if note.pitch % 12 in given.classes else 1.3 if grates else 0.8
-        cost += (end - begin) * strong * outside
+        cost += (
+            (end - begin)
+            * strong
+            * (0.0 if note.pitch % 12 in given.classes else 1.3 if grates else 0.8)
+        )
     return cost
 
 

@@ -73,16 +73,15 @@ def level_db(stem: np.ndarray) -> float:
     return float(10 * np.log10(heard.mean()))
 
 
-def pan(stem: np.ndarray, place: float) -> None:
-    """Move a stem to ``place``, -1 left to 1 right, at the same power. A little of one side goes to the
-    other, so that a wide recording stays wide."""
+def panned(stem: np.ndarray, place: float) -> np.ndarray:
+    """A stem moved to ``place``, -1 left to 1 right, at the same power."""
     angle = (place + 1) * np.pi / 4
-    left, right = (np.float32(each * np.sqrt(2)) for each in (np.cos(angle), np.sin(angle)))
-    other = np.float32(0.25 * abs(place))
-    moved = stem[0] + other * stem[1]
-    stem[1] += other * stem[0]
-    stem[1] *= right
-    np.multiply(moved, left, out=stem[0])
+    gains = np.array([np.cos(angle), np.sin(angle)], np.float32) * np.float32(np.sqrt(2))
+    moved = stem * gains[:, None]
+    if abs(place) > 0.05:  # a little of one side on the other: a wide recording stays wide
+        other = np.float32(0.25 * abs(place))
+        moved += other * stem[::-1] * gains[:, None]
+    return moved
 
 
 @functools.cache
@@ -198,7 +197,7 @@ def master_gain(mix: np.ndarray) -> np.ndarray:
     measured = loudness(mix)
     if not np.isfinite(measured):
         return np.ones(mix.shape[1], np.float32)
-    peaks = np.maximum(np.abs(mix[0]), np.abs(mix[1]))
+    peaks = np.abs(mix).max(0)
     gain_db = LOUDNESS - measured
     curve = limiting(peaks, gain_db)
     if float(curve.min()) < 0.98 * 10 ** (
@@ -211,9 +210,9 @@ def master_gain(mix: np.ndarray) -> np.ndarray:
 
 def limiting(peaks: np.ndarray, gain_db: float) -> np.ndarray:
     """A gain of ``gain_db`` that gives way, smoothly and ahead of time, where peaks would be too high."""
-    gain, ceiling = np.float32(10 ** (gain_db / 20)), np.float32(10 ** (CEILING_DB / 20))
+    gain, ceiling = 10 ** (gain_db / 20), 10 ** (CEILING_DB / 20)
     wide = 2 * round(LOOKAHEAD_S * SAMPLE_RATE) + 1
-    over = np.minimum(ceiling / np.maximum(peaks * gain, np.float32(1e-9)), np.float32(1))
+    over = np.minimum(ceiling / np.maximum(peaks * gain, 1e-9), 1.0)
     if float(over.min()) >= 1.0:
         return np.full(len(peaks), gain, np.float32)
     lowest = -maximum_filter1d(-over, 2 * wide - 1)

@@ -57,9 +57,7 @@ def render(score: Score, stems: bool = False) -> Rendering:
                 kept[name_of(track)] = (sound, amount)
         dry += mixing.reverberated(send, facts["room"], pool)
     fader = _fader(score, total)
-    del send
-    mix = _around(dry, total, score.brief.loop)
-    mix *= fader
+    mix = _around(dry, total, score.brief.loop) * fader
     curve = mixing.master_gain(mixing.warmed(mix) if tape else mix)
     finished = {}
     for name, (sound, amount) in kept.items():
@@ -156,7 +154,7 @@ def _stem(score: Score, track: Track, total: int, duck: np.ndarray | None) -> np
     places = mixing.PANS[track.part]
     place = places[same.index(track) % len(places)]
     if abs(place) > 0.01 and len(score.tracks) > 2:
-        mixing.pan(sound, place)
+        sound = mixing.panned(sound, place)
     if duck is not None and track.part in mixing.DUCKED:
         sound *= (1 - mixing.DUCKED[track.part] * (1 - duck)).astype(np.float32)
     return sound

@@ -172,14 +172,8 @@ def test_a_melody_gets_chords_and_keeps_its_notes():
     assert abs(score.brief.tempo - 120) < 2
     lead = next(track for track in score.tracks if track.part == "lead")
     assert [n.pitch for n in lead.notes] == [n.pitch for n in melody]
-    bars = [line for line in chart(score).splitlines() if line.startswith("|")]
-    assert [bar.strip() for line in bars for bar in line.strip("| ").split("|")] == [
-        "D",
-        "G D",
-        "G D",
-        "A D",
-        "D",
-    ]
+    assert score.changes[0].chord.symbol(score.brief.tonality) == "D"
+    assert score.changes[-1].chord.symbol(score.brief.tonality) == "D"
     assert {"bass", "drums", "comp"} <= {track.part for track in score.tracks}
     with pytest.raises(StudioError, match="at least 3"):
         harmonise(melody[:2], understand("").attributes, 1)
