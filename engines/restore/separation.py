@@ -86,7 +86,7 @@ class Separator:
         if not np.isfinite(channels).all():
             raise StudioError("The sound holds values that are no numbers. Export it again.")
         channels = resample(channels, rate, RATE)
-        return np.ascontiguousarray(np.broadcast_to(channels, (2, channels.shape[1])))
+        return np.array(np.broadcast_to(channels, (2, channels.shape[1])))
 
     def _vocals(self, mix: Any, window: Any) -> np.ndarray:
         """The vocals of one piece ``(2, T)``."""
