@@ -1,6 +1,10 @@
 """Pieces follow from a brief and a seed, have a form, stay in their key, and can be changed."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +24,8 @@ from engines.music.composer import (
     understand,
 )  # fmt: skip
 from engines.music.composer.styles import styles
+
+ROOT = Path(__file__).parents[3]
 
 
 def piece(text, seed=1, duration_s=None):
@@ -45,6 +51,24 @@ def test_the_same_seed_gives_the_same_notes_and_another_one_others():
         for seed in range(20)
     ]
     assert len(set(notes)) == 20
+
+
+def test_reading_and_composing_import_nothing_that_makes_sound():
+    """And the same seed gives the same notes in a process with another order of sets."""
+    program = (
+        "import sys; from engines.music.composer import brief_of, compose, understand; "
+        "score = compose(brief_of(understand('jazz with sax').attributes, 4)); "
+        "assert not {'scipy.signal', 'numba', 'librosa', 'torch'} & set(sys.modules); print(score)"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True, text=True, check=True, cwd=ROOT,
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(said) == 1
 
 
 def test_notes_are_in_the_key_and_melodies_rest_on_the_tonic():
