@@ -67,12 +67,12 @@ def test_the_same_seed_gives_the_same_bytes_of_24_khz_and_another_seed_others(st
     assert first.text == "Hello there."
 
 
-def test_length_goes_by_the_pace_of_the_reference_or_as_asked(studio, reference, device):
+def test_length_goes_by_the_pace_of_the_reference_or_as_asked(studio, reference):
     engine = studio.engine("maskgct")
 
     def seconds(text: str = "Hello there.", **more) -> float:
         params = MaskGctParams(text=text, reference=reference, reference_text=SAID, **FEW, **more)
-        engine.load(device)
+        engine.load(studio.runtime)
         engine.begin(params, StopAt(1000))
         return len(engine.say(text, params, np.random.default_rng(1), lambda *_: None)) / 24000
 
