@@ -9,17 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import HubertModel
 
 from engines.networks.blocks.causal_llama import TokenSampling
 from engines.networks.blocks.hubert import Hubert, normalised, sized, torchaudio_key
-from engines.networks.blocks.repcodec import RepCodec
 from engines.networks.blocks.resampling import resample
 from engines.networks.vevo.content import ContentCodec, deduplicated
-from engines.networks.vevo.flow import FlowSampling, FlowTransformer
-from engines.networks.vevo.language import ContentStyleLanguage
+from engines.networks.vevo.flow import FlowSampling
 from engines.networks.vevo.pipeline import (
     StyleTokens,
     Vevo,
@@ -30,74 +28,19 @@ from engines.networks.vevo.pipeline import (
 )
 from engines.networks.vevo.sound import levelled, normalised_mel
 from engines.networks.weights import WeightsError, weight_file
+from tests import tiny_vevo
 from tests.networks.recording import last
+from tests.tiny_vevo import HUBERT
 
-LANGUAGE = {
-    "output_vocab_size": 64,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-}
-CONVNEXT = {"vocos_dim": 16, "vocos_intermediate_dim": 24, "vocos_num_layers": 1}
-CHANNELS = ("input_channels", "output_channels", "encode_channels", "decode_channels", "code_dim")
-CONFIG = {
-    "hubert": {"layers": 2},
-    "content_style": {"codebook_size": 64, "hidden_size": 32} | CONVNEXT,
-    "content": dict.fromkeys(CHANNELS, 32),
-    "from_phones": LANGUAGE | {"input_vocab_size": 1024},
-    "from_content": LANGUAGE | {"input_vocab_size": 1056},
-    "flow": {"hidden_size": 32, "num_layers": 2, "num_heads": 4, "cond_codebook_size": 64},
-    "vocoder": {"dim": 16, "intermediate_dim": 24, "num_layers": 1},
-}
-HUBERT = {
-    "hidden_size": 32,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-    "conv_dim": [16] * 7,
-    "feat_extract_norm": "layer",
-    "do_stable_layer_norm": True,
-    "conv_bias": False,
-    "num_conv_pos_embeddings": 16,
-    "num_conv_pos_embedding_groups": 4,
-}
 DRAWING = TokenSampling(max_length=200, min_new_tokens=12)
 FLOWING = FlowSampling(steps=3)
-
-
-def save(state: dict[str, Tensor], file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    save_file(state, file)
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Small random weights in the published layout, and HuBERT's in that of transformers."""
-    torch.manual_seed(3)
     root, speech = tmp_path_factory.mktemp("vevo"), tmp_path_factory.mktemp("hubert")
-    (root / "config.json").write_text(json.dumps(CONFIG))
-    (speech / "config.json").write_text(json.dumps(HUBERT))
-    sizes = VevoConfig.of(root)
-    for folder, config in (
-        ("PhoneToVq8192", sizes.from_phones),
-        ("Vq32ToVq8192", sizes.from_content),
-    ):
-        state = ContentStyleLanguage(config).state_dict()
-        save(state, root / "contentstyle_modeling" / folder / "model.safetensors")
-    acoustic = root / "acoustic_modeling"
-    flow = FlowTransformer(sizes.flow).state_dict()
-    save(flow, acoustic / "Vq8192ToMels/model.safetensors")
-    (acoustic / "Vocoder").mkdir()
-    torch.save(sizes.vocoder.build().state_dict(), acoustic / "Vocoder/pytorch_model.bin")
-    codec = RepCodec(sizes.content_style).state_dict()
-    save(codec, root / "tokenizer/vq8192/model.safetensors")
-    (root / "tokenizer/vq32").mkdir()
-    content = {"model": {"repcodec": ContentCodec(sizes.content).state_dict()}}
-    torch.save(content, root / "tokenizer/vq32/hubert_large_l18_c32.pkl")
-    statistics = {"mean": torch.zeros(32), "std": torch.full((32,), 0.5)}
-    save(statistics, root / "hubert_large_l18_mean_std.safetensors")
-    save(HubertModel(sized(speech / "config.json")).state_dict(), speech / "model.safetensors")
+    tiny_vevo.make(root, speech)
     return root, speech
 
 
