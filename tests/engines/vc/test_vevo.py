@@ -165,7 +165,8 @@ def test_text_is_spoken_sentence_by_sentence_at_one_loudness(studio, files):
     said = {
         "text": "Good morning to you. The bridge is closed.",
         "reference": files / "reference.wav",
-        "reference_language": "en", "reference_text": "repairs during the winter.",
+        "reference_language": "en",
+        "reference_text": "repairs during the winter.",
     }
     (clip,) = studio.make("vevo-tts", **said, **DRAWN)
     assert clip.sample_rate == 24_000
@@ -226,7 +227,14 @@ def test_speech_needs_the_words_of_its_reference_and_room(studio, files):
         studio.submit("vevo-tts", given)
     assert error.value.field == "reference_text"
     with pytest.raises(StudioError, match=r"take \d+ tokens of 100, which leaves no room"):
-        studio.make("vevo-tts", **given, reference_text="winter", reference_language="en", max_tokens=100, min_tokens=60)
+        studio.make(
+            "vevo-tts",
+            **given,
+            reference_text="winter",
+            reference_language="en",
+            max_tokens=100,
+            min_tokens=60,
+        )
 
 
 def test_pieces_are_the_sound_and_meet_where_it_is_quiet():
