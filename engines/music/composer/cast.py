@@ -35,6 +35,7 @@ SLOWEST, FASTEST = 40.0, 200.0
 SLOWER = 0.62  # of the usual tempo, where a text wants it very slow
 SHORTEST_S, LONGEST_S = 5.0, 600.0
 PADS = ("analog-synth-pad", "vocal-pad", "choir", "acoustic-strings-ensemble", "breath-fx")
+LAST_RESORT = ("acoustic-piano", "flute", "kalimba", "choir")
 CHORDAL = ("keys", "guitar", "mallets", "synth")
 BY_MOOD = {
     "calm": "lo-fi",
@@ -188,6 +189,8 @@ def _cast(
         _fill(parts, attributes, name, energy, rng)
     if parts[COMP] and not parts[LEAD] and not _bars(attributes, "melody"):
         parts[LEAD].append(parts[COMP][0])
+    if not any(parts.values()):  # somebody has to play
+        parts[LEAD] += [each for each in LAST_RESORT if _allowed(attributes, each)][:1] or ["flute"]
     return tuple((part, tuple(dict.fromkeys(parts[part]))) for part in PARTS if parts[part])
 
 

@@ -111,11 +111,11 @@ def form(brief: Brief, rng: np.random.Generator) -> tuple[Section, ...]:
 
 
 def bars_of(brief: Brief) -> int:
-    """Bars that fit: the last one begins long enough before the end to ring."""
+    """Bars that fit: the last one begins long enough before the end to ring. A single bar has no ending."""
     bar_s = brief.meter * 60 / brief.tempo
     if brief.loop:
         return max(round(brief.duration_s / bar_s), 1)
-    return max(math.floor((brief.duration_s - min(RING_S, bar_s)) / bar_s) + 1, 2)
+    return max(math.floor((brief.duration_s - min(RING_S, bar_s)) / bar_s) + 1, 1)
 
 
 def going_on(score: Score, extra: int, rng: np.random.Generator) -> tuple[Section, ...]:

@@ -44,6 +44,12 @@ def test_every_style_writes_whole_pieces_of_any_length(style):
         assert sum(section.bars for section in score.sections) == score.bars
 
 
+def test_a_bar_that_is_longer_than_the_piece_is_cut():
+    score = piece("funk, 40 bpm", 1, 5)
+    assert score.bars == 1
+    assert {"drums", "bass"} <= {track.part for track in score.tracks}
+
+
 def test_the_same_seed_gives_the_same_notes_and_another_one_others():
     assert piece("jazz", 5) == piece("jazz", 5)
     notes = [

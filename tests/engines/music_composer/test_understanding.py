@@ -80,6 +80,11 @@ def test_a_cast_has_who_is_named_and_nobody_who_is_barred():
         assert {name for _, members in alone.cast for name in members} == {"acoustic-piano"}
 
 
+def test_somebody_always_plays():
+    for text in ("no drums, bass, guitar, strings, keys, synth", "no melody, no piano, drums only"):
+        assert brief_of(understand(text).attributes, 1).cast
+
+
 def test_texts_without_meaning_leave_everything_open():
     for text in ("", "!!!", "xyzzy", "a" * 3000):
         assert understand(text).found == ()
