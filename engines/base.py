@@ -399,5 +399,6 @@ class Engine(ABC):
         """Free all memory that ``load`` and ``run`` took."""
 
     @abstractmethod
-    def run(self, params: AnyParams, job: Job) -> Clip | Iterator[Clip] | Report:
-        """Do the work. Called with the engine loaded, from one thread at a time."""
+    def run(self, params: AnyParams, job: Job) -> Clip | Iterator[Clip | Report] | Report:
+        """Do the work. Called with the engine loaded, from one thread at a time. What is yielded beside
+        clips is a report on them."""

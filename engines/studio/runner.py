@@ -372,6 +372,9 @@ class Runner:
             self._store_report(job, result)
             return
         for clip in [result] if isinstance(result, Clip) else result:
+            if isinstance(clip, Report):
+                self._store_report(job, clip)
+                continue
             self._add_clip(job, clip, plain(params) | dict(clip.settings), self._parents(params))
             Partial(self.work / job.id).remove()
 

@@ -158,7 +158,8 @@ def control(knob: Knob, prefix: str, choices: Sequence[Choice] = ()) -> Componen
     if knob.kind is Kind.BOOLEAN:
         return gr.Checkbox(**hints)
     if knob.kind is Kind.MEDIA:
-        return gr.Audio(type="filepath", **shared)
+        sound = knob.media == "audio"
+        return gr.Audio(type="filepath", **shared) if sound else gr.File(type="filepath", **shared)
     if knob.kind in NUMBERS:
         return _number(knob, hints)
     return gr.Textbox(lines=knob.lines, max_lines=max(knob.lines, 1) * 3, **hints)

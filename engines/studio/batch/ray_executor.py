@@ -97,9 +97,14 @@ class Worker:
                     made = self._engine.run(params, context)
                     if isinstance(made, Report):
                         return "This engine makes a report, no sound; it runs on this machine only."
-                    return [made] if isinstance(made, Clip) else list(made)
+                    return _clips(made)
             except StudioError as error:
                 return str(error)
+
+
+def _clips(made: Clip | Iterator[Clip | Report]) -> list[Clip]:
+    """The sounds of what a run gave; a report on them stays behind."""
+    return [made] if isinstance(made, Clip) else [each for each in made if isinstance(each, Clip)]
 
 
 class RayExecutor:

@@ -1,0 +1,123 @@
+"""DualCodec (Li et al. 2025): a semantic codebook from w2v-BERT, acoustic ones for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from engines.base import Card, Device, Task, Weights
+from engines.codec.base import CodecEngine, CodecParams
+from engines.codec.frames import Extra, FrameCodec
+from engines.parts.maskgct import W2V_BERT
+from engines.parts.published import file_bytes, folder_of, need_mb, placed
+
+if TYPE_CHECKING:
+    from engines.networks.dualcodec.codec import DualCodec as Network
+    from engines.networks.dualcodec.features import DualCodecFeatures
+
+W2V_BERT_USED = 420_000_000  # parameters of the layers in use
+STATISTICS = "w2vbert2_mean_var_stats_emilia.pt"
+
+# by the id of the weights: the network's variant, title, file, parameters and codebooks
+VARIANTS = {
+    "dualcodec-12hz": (
+        "12hz_v1", "DualCodec, 12.5 Hz", "dualcodec_12hz_16384_4096.safetensors", 84_014_578, 8,
+    ),
+    "dualcodec-25hz": (
+        "25hz_v1", "DualCodec, 25 Hz", "dualcodec_25hz_16384_1024.safetensors", 102_291_874, 12,
+    ),
+}  # fmt: skip
+
+
+class DualCodecModel(StrEnum):
+    """The published weights."""
+
+    HZ_12 = "dualcodec-12hz"
+    HZ_25 = "dualcodec-25hz"
+
+
+class DualCodecParams(CodecParams):
+    """Parameters of one round trip."""
+
+    model: DualCodecModel = Field(
+        DualCodecModel.HZ_12,
+        title="Model",
+        description="12.5 frames a second with 8 codebooks (1.2 kbit/s), or 25 with 12 (3.1 kbit/s).",
+    )
+
+
+class DualCodecFrames(FrameCodec):
+    """The codec with its features; the features' last frame ends with the sound's, so one more is heard."""
+
+    spare = 2
+
+    def __init__(self, network: Network, features: DualCodecFeatures, device: str):
+        config = network.config
+        self.network, self.features, self.device = network, features, device
+        self.rate, self.hop = config.sample_rate, config.hop
+        self.sizes = (config.semantic_codebook_size,) + (config.codebook_size,) * config.n_codebooks
+
+    def encode(self, samples: np.ndarray, count: int) -> np.ndarray:
+        import torch
+
+        with torch.inference_mode():
+            wave = torch.from_numpy(samples).to(self.device)
+            codes = self.network.encode(wave[None], self.features(wave[0]), count)
+        return codes[:, 0].cpu().numpy()
+
+    def decode(self, codes: np.ndarray, extra: Extra) -> np.ndarray:
+        import torch
+
+        with torch.inference_mode():
+            given = torch.from_numpy(np.ascontiguousarray(codes))[:, None].to(self.device)
+            return self.network.decode(given)[0].cpu().numpy()
+
+
+class DualCodec(CodecEngine):
+    """Both published models."""
+
+    card = Card(
+        id="dualcodec",
+        title="DualCodec",
+        task=Task.CODEC,
+        summary="Speech at 24 kHz in 12.5 or 25 frames a second, with a semantic codebook first.",
+        license_code="MIT",
+        license_weights="MIT",
+        sample_rate=24_000,
+        languages=("en", "zh", "de", "fr", "ja", "ko"),
+        paper="https://arxiv.org/abs/2505.13000",
+        home="https://huggingface.co/amphion/dualcodec",
+        memory_mb={"float32": need_mb(102_291_874 + W2V_BERT_USED)},
+        requires=("transformers", "torch"),
+        pip_extra="transformers torch",
+        notes="w2v-BERT 2.0 (2.3 GB) is downloaded too; other engines share it.",
+    )
+    Params = DualCodecParams
+    counts: ClassVar[Mapping[str, int]] = {name: count for name, (*_, count) in VARIANTS.items()}
+
+    def weights(self) -> Sequence[Weights]:
+        """12.5 Hz first."""
+        return tuple(
+            Weights(
+                name, title,
+                repo="amphion/dualcodec", files=(file, STATISTICS), optional=("config.json",),
+                size_bytes=file_bytes(parameters), license="MIT", parts=(W2V_BERT,),
+            )
+            for name, (_, title, file, parameters, _) in VARIANTS.items()
+        )  # fmt: skip
+
+    def open(self, weights: Weights, folder: Path, device: Device) -> FrameCodec:
+        """The codec, and the encoder of its features."""
+        from engines.networks.dualcodec.codec import DualCodec as Network
+        from engines.networks.dualcodec.codec import Variant
+        from engines.networks.dualcodec.features import DualCodecFeatures
+
+        network = placed(Network.from_published(folder, Variant(VARIANTS[weights.id][0])), device)
+        features = DualCodecFeatures.from_published(folder, folder_of(self.cache, W2V_BERT))
+        placed(features.speech, device)
+        return DualCodecFrames(network, features, device.device)
