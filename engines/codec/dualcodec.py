@@ -13,14 +13,13 @@ from pydantic import Field
 from engines.base import Card, Device, Task, Weights
 from engines.codec.base import CodecEngine, CodecParams
 from engines.codec.frames import Extra, FrameCodec
-from engines.parts.maskgct import W2V_BERT
-from engines.parts.published import file_bytes, folder_of, need_mb, placed
+from engines.parts.maskgct import ENCODED, SPEECH_PART, W2V_BERT, speech_encoder
+from engines.parts.published import file_bytes, need_mb, parts_mb, placed
 
 if TYPE_CHECKING:
     from engines.networks.dualcodec.codec import DualCodec as Network
     from engines.networks.dualcodec.features import DualCodecFeatures
 
-W2V_BERT_USED = 420_000_000  # parameters of the layers in use
 STATISTICS = "w2vbert2_mean_var_stats_emilia.pt"
 
 # by the id of the weights: the network's variant, title, file, parameters and codebooks
@@ -92,7 +91,7 @@ class DualCodec(CodecEngine):
         languages=("en", "zh", "de", "fr", "ja", "ko"),
         paper="https://arxiv.org/abs/2505.13000",
         home="https://huggingface.co/amphion/dualcodec",
-        memory_mb={"float32": need_mb(102_291_874 + W2V_BERT_USED)},
+        memory_mb={"float32": need_mb(102_291_874 + ENCODED)},
         requires=("transformers", "torch"),
         pip_extra="transformers torch",
         notes="w2v-BERT 2.0 (2.3 GB) is downloaded too; other engines share it.",
@@ -113,11 +112,20 @@ class DualCodec(CodecEngine):
 
     def open(self, weights: Weights, folder: Path, device: Device) -> FrameCodec:
         """The codec, and the encoder of its features."""
+        from engines.networks.blocks.normalisation import Normalisation
+        from engines.networks.blocks.w2v_bert import SpeechConfig
         from engines.networks.dualcodec.codec import DualCodec as Network
         from engines.networks.dualcodec.codec import Variant
         from engines.networks.dualcodec.features import DualCodecFeatures
+        from engines.networks.weights import sizes_in
 
         network = placed(Network.from_published(folder, Variant(VARIANTS[weights.id][0])), device)
-        features = DualCodecFeatures.from_published(folder, folder_of(self.cache, W2V_BERT))
-        placed(features.speech, device)
+        layers = sizes_in(folder, "speech", SpeechConfig()).layers
+        features = DualCodecFeatures(
+            speech_encoder(self.cache, device, layers), Normalisation.read(folder / STATISTICS)
+        )
         return DualCodecFrames(network, features, device.device)
+
+    def shared_mb(self, dtype: str, params: object = None) -> dict[str, int]:
+        """w2v-BERT, which other engines use too."""
+        return parts_mb([SPEECH_PART], self.cache, dtype)
