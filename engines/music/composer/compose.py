@@ -278,7 +278,7 @@ WRITERS: dict[str, Callable[[Score, np.random.Generator], Written]] = {
 def _ended(score: Score, part: str, name: str, notes: list[Note]) -> list[Note]:
     """The part with the last chord in its last bar, held until the sound ends."""
     brief = score.brief
-    if brief.loop or part == TEXTURE or score.bars == 1:
+    if brief.loop or brief.drummed or part == TEXTURE or score.bars == 1:
         limit = score.beats
         return [
             n if n.start + n.length <= limit else replace(n, length=max(limit - n.start, 0.1))

@@ -107,7 +107,7 @@ class _Drummer:
         ]
 
     def _groove(self, section: Section) -> Mapping[str, str]:
-        position = section.energy * len(self.grooves) - 0.35 + self.spread
+        position = section.energy * len(self.grooves) - 0.35 + self.spread + self.brief.drummed
         level = int(np.clip(position, 0, len(self.grooves) - 1))
         return self.grooves[level]
 

@@ -115,6 +115,8 @@ def bars_of(brief: Brief) -> int:
     bar_s = brief.meter * 60 / brief.tempo
     if brief.loop:
         return max(round(brief.duration_s / bar_s), 1)
+    if brief.drummed:
+        return math.ceil(brief.duration_s / bar_s)
     return max(math.floor((brief.duration_s - min(RING_S, bar_s)) / bar_s) + 1, 1)
 
 

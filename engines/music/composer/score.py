@@ -45,6 +45,11 @@ class Brief:
         return dict(self.cast).get(part, ())
 
     @property
+    def drummed(self) -> bool:
+        """Whether nothing in it has a pitch: such a piece has no last chord and goes on to its end."""
+        return all(part in (DRUMS, TEXTURE) for part, _ in self.cast)
+
+    @property
     def tonality(self) -> Key:
         """The key as pitch classes."""
         return Key.parse(self.key)

@@ -89,6 +89,12 @@ def test_every_sound_is_in_the_archive_with_its_licence():
     assert "Permission is hereby granted" in (ARCHIVE.parent / "LICENSE.FluidR3.txt").read_text()
 
 
+def test_drums_alone_play_to_the_end():
+    mix = sounding("drums only, 100 bpm", 2, 8.0).mix
+    tail = mix[:, -2 * SAMPLE_RATE :]
+    assert np.sqrt(np.mean(tail**2)) > 0.3 * np.sqrt(np.mean(mix**2))
+
+
 def test_a_loop_goes_around_without_a_gap():
     score = compose(brief_of(understand("lofi loop").attributes, 2, 10))
     mix = render(score).mix
