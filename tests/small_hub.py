@@ -31,7 +31,7 @@ def small_hub(repositories: Mapping[str, Path]) -> Iterator[str]:
 
         def answer(self, with_body: bool) -> None:
             path = self.path.split("?")[0].lstrip("/")
-            for repo, folder in repositories.items():
+            for repo, folder in sorted(repositories.items(), reverse=True):  # longer names first
                 if path.startswith(f"api/models/{repo}"):
                     files = [item for item in sorted(folder.rglob("*")) if item.is_file()]
                     siblings = [

@@ -110,6 +110,8 @@ def reference_text(text: str, field: str = "reference_text") -> str:
 
 def level(samples: np.ndarray) -> float:
     """Root mean square of the 40 ms frames that are not quiet (20 dB below the loudest or more)."""
+    if not len(samples):
+        return 0.0
     size = 960
     whole = len(samples) // size * size
     frames = samples[:whole].reshape(-1, size) if whole else np.asarray(samples)[None]
