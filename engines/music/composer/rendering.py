@@ -18,6 +18,7 @@ from engines.music.composer.textures import texture
 
 WORKERS = 2
 FADE_S = 0.03
+ALONE = 3.0  # how much more of the room drums get that nobody else plays with
 TAIL_S = 3.0  # of a loop, which goes around into its beginning
 
 
@@ -50,7 +51,7 @@ def render(score: Score, stems: bool = False) -> Rendering:
     kept: dict[str, tuple[np.ndarray, float]] = {}
     with ThreadPoolExecutor(WORKERS) as pool:
         for track, sound in _stems(score, long, duck, pool):
-            amount = mixing.SENDS[track.part]
+            amount = mixing.SENDS[track.part] * (ALONE if score.brief.drummed else 1.0)
             dry += sound
             send += sound * np.float32(amount)
             if stems:
