@@ -7,12 +7,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from engines.parts.references import SILENT_PEAK, Sound
+from engines.parts.references import SILENT_PEAK, Sound, level
 
 FRAME_S = 0.02
 FILL = 0.75  # of the longest piece, on average
 SEARCH = 0.3  # how far from its place a cut may lie, in pieces
 SMOOTHING = 5  # frames
+LEAST_LEVEL = 1e-4
 
 
 def pieces(sound: Sound, longest_s: float) -> list[Sound]:
@@ -46,6 +47,13 @@ def beginning(sound: Sound, longest_s: float) -> Sound:
 def silent(sound: Sound) -> bool:
     """Whether there is nothing to convert."""
     return bool(np.abs(sound.samples).max(initial=0) < SILENT_PEAK)
+
+
+def as_loud(samples: np.ndarray, source: Sound) -> np.ndarray:
+    """The samples at the level of ``source``, at most full scale."""
+    gain = level(source.samples) / max(level(samples), LEAST_LEVEL)
+    loudest = float(np.abs(samples).max(initial=0)) or 1.0
+    return samples * np.float32(min(gain, 1 / loudest))
 
 
 def _power(sound: Sound) -> np.ndarray:

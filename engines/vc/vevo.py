@@ -11,9 +11,9 @@ from pydantic import Field
 from engines.audio import Joiner
 from engines.base import AudioFile, Card, Clip, Job, Params, Seed, Task, Weights
 from engines.parts import vevo as parts
-from engines.parts.pieces import beginning, pieces, silent
+from engines.parts.pieces import as_loud, beginning, pieces, silent
 from engines.parts.published import Part, generator
-from engines.parts.references import LONGEST_SOURCE_S, Sound, check_length, level, read_sound
+from engines.parts.references import LONGEST_SOURCE_S, Sound, check_length, read_sound
 from engines.parts.vevo_settings import (
     LANGUAGES,
     RATE,
@@ -29,7 +29,6 @@ CROSSFADE_S = 0.02
 SHORTEST_S, SHORTEST_REFERENCE_S = 0.1, 1.0
 WINDOW_S, REFERENCE_S = 30.0, 30.0  # of timbre
 PIECE_S, STYLE_S = 10.0, 10.0  # where the pace changes too
-LEAST_LEVEL = 1e-4
 
 
 class SourceParams(Params):
@@ -219,10 +218,3 @@ class VevoStyle(VevoVoice):
         "than the source.",
     )
     timbre_of_source: ClassVar[bool] = True
-
-
-def as_loud(samples: np.ndarray, source: Sound) -> np.ndarray:
-    """The samples at the level of ``source``, at most full scale."""
-    gain = level(source.samples) / max(level(samples), LEAST_LEVEL)
-    loudest = float(np.abs(samples).max(initial=0)) or 1.0
-    return samples * np.float32(min(gain, 1 / loudest))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from engines.networks.blocks.causal_llama import TokenSampling
 from engines.networks.blocks.whisper import WhisperFeatures, fitted
-from engines.networks.vevo.flow import FlowSampling, FlowTransformer
+from engines.networks.vevo.flow import FlowSampling
 from engines.networks.vevosing.features import (
     chromagram,
     frame_count,
@@ -22,81 +21,21 @@ from engines.networks.vevosing.features import (
     shifted,
     stretched,
 )
-from engines.networks.vevosing.language import SingingLanguage
 from engines.networks.vevosing.pipeline import VevoSing, VevoSingConfig
 from engines.networks.vevosing.tokenizer import CocoTokenizer
 from engines.networks.weights import WeightsError
+from tests import tiny_vevosing
+from tests.tiny_vevosing import WHISPER
 
-COCO = {
-    "hidden_size": 32,
-    "vocos_dim": 16,
-    "vocos_intermediate_dim": 24,
-    "vocos_num_layers": 1,
-}
-CONFIG = {
-    "content_style": COCO | {"downsample_rate": 4, "codebook_size": 64, "whisper_dim": 32},
-    "prosody": COCO | {"downsample_rate": 8, "codebook_size": 16},
-    "language": {
-        "content_vocab_size": 40,
-        "style_vocab_size": 16,
-        "content_style_vocab_size": 64,
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-    },
-    "flow": {
-        "hidden_size": 32,
-        "num_layers": 2,
-        "num_heads": 4,
-        "cond_codebook_size": 64,
-        "cond_scale_factor": 4,
-    },
-    "vocoder": {"dim": 16, "intermediate_dim": 24, "num_layers": 1},
-}
-WHISPER = {
-    "vocab_size": 60,
-    "d_model": 32,
-    "encoder_layers": 1,
-    "decoder_layers": 1,
-    "encoder_attention_heads": 4,
-    "decoder_attention_heads": 4,
-    "encoder_ffn_dim": 48,
-    "decoder_ffn_dim": 48,
-    "pad_token_id": 0,
-    "bos_token_id": 0,
-    "eos_token_id": 0,
-    "decoder_start_token_id": 0,
-}
 DRAWING = TokenSampling(max_length=90, min_new_tokens=6)
 FLOWING = FlowSampling(steps=3)
-
-
-def save(module: nn.Module, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {key: tensor.contiguous().clone() for key, tensor in module.state_dict().items()}
-    save_file(state, folder / "model.safetensors")
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Small random weights in the published layout, and Whisper's."""
-    torch.manual_seed(3)
     root, whisper = tmp_path_factory.mktemp("vevosing"), tmp_path_factory.mktemp("whisper")
-    (root / "config.json").write_text(json.dumps(CONFIG))
-    sizes = VevoSingConfig.of(root)
-    save(CocoTokenizer(sizes.content_style), root / "tokenizer/contentstyle_fvq16384_12.5hz")
-    save(CocoTokenizer(sizes.prosody), root / "tokenizer/prosody_fvq512_6.25hz")
-    language = SingingLanguage(sizes.language)
-    with torch.no_grad():
-        language.model.lm_head.weight.mul_(20)  # so that what is given matters to what is drawn
-    save(language, root / "contentstyle_modeling/ar_emilia101k_sing0.4k")
-    save(FlowTransformer(sizes.flow), root / "acoustic_modeling/fm_emilia101k_sing0.4k")
-    save(sizes.vocoder.build(), root / "acoustic_modeling/Vocoder")
-    torch.save({"mean": torch.zeros(32), "std": torch.ones(32)}, root / "whisper_stats.pt")
-    save(WhisperForConditionalGeneration(WhisperConfig(**WHISPER)), whisper)
-    (whisper / "config.json").write_text(json.dumps(WHISPER))
-    (whisper / "preprocessor_config.json").write_text(json.dumps({"feature_size": 80}))
+    tiny_vevosing.make(root, whisper)
     return root, whisper
 
 
