@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -30,7 +31,7 @@ def small_hub(repositories: Mapping[str, Path]) -> Iterator[str]:
             self.answer(True)
 
         def answer(self, with_body: bool) -> None:
-            path = self.path.split("?")[0].lstrip("/")
+            path = unquote(self.path.split("?")[0]).lstrip("/")
             for repo, folder in sorted(repositories.items(), reverse=True):  # longer names first
                 if path.startswith(f"api/models/{repo}"):
                     files = [item for item in sorted(folder.rglob("*")) if item.is_file()]

@@ -12,6 +12,7 @@ from pydantic import Field
 from engines.audio import Joiner
 from engines.base import AudioFile, Clip, Job, Seed, StudioError
 from engines.onnx.session import give_memory_back
+from engines.parts.variations import seeds
 from engines.tts.speech import CROSSFADE_S, SpeechEngine, SpeechParams, edges_off
 from engines.tts.text import chunk, clean, has_speech
 
@@ -88,12 +89,6 @@ class PromptedSpeech(SpeechEngine):
                 raise StudioError("Nothing was spoken. Try another seed or reference.", "text")
             own = {"variations": 1, "seed": seed}
             yield Clip(samples, rate, text=text, revision=self.revision(params), settings=own)
-
-
-def seeds(seed: int, count: int) -> list[int]:
-    """The seed of each variation: the first is ``seed``, the others depend on it and their number."""
-    drawn = [np.random.SeedSequence((seed, i)).generate_state(1)[0] for i in range(1, count)]
-    return [seed, *map(int, drawn)]
 
 
 def _steps(job: Job, index: int, count: int) -> Step:
