@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines import registry
+from engines import registry, sharing
 from engines.base import Cancelled, Engine
 from engines.studio import Studio
 from tests.conftest import make_settings
@@ -41,6 +43,19 @@ def samples(studio: Studio, clip) -> np.ndarray:
     """Samples ``(T,)`` of a mono clip's file."""
     (mono,) = studio.store.files.decode(clip.path)[0]
     return mono
+
+
+def let_go(studio: Studio) -> None:
+    """Unload everything; fails where a shared part stays in memory.
+
+    A job that failed holds what it had loaded until its thread is through with the error.
+    """
+    studio.runtime.unload_all()
+    end = time.monotonic() + 5
+    while sharing.held() and time.monotonic() < end:
+        gc.collect()
+        time.sleep(0.02)
+    assert sharing.held() == []
 
 
 class Stopping(FakeJob):

@@ -17,7 +17,7 @@ from engines.svc.vevosing import VevoSingTimbre, between
 from engines.svc.vevosong import VevoSingEdit, VevoSingStyle, VevoSong
 from engines.tts.vevosing import VevoSingSpeech
 from tests import tiny_vevosing
-from tests.engines.fetched import Stopping, fetched
+from tests.engines.fetched import Stopping, fetched, let_go
 from tests.engines.sounding import note
 
 ENGINES = (VevoSingTimbre, VevoSong, VevoSingStyle, VevoSingEdit, VevoSingSpeech)
@@ -39,8 +39,7 @@ def studio(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def nothing_left(studio):
     yield
-    studio.runtime.unload_all()
-    assert sharing.held() == []
+    let_go(studio)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from engines.parts import vevo as parts
 from engines.tts.vevo import VevoSpeech
 from engines.vc.vevo import VevoStyle, VevoTimbre, VevoVoice
 from tests import tiny_vevo
-from tests.engines.fetched import Stopping, fetched, samples
+from tests.engines.fetched import Stopping, fetched, let_go, samples
 from tests.engines.sounding import spoken
 
 
@@ -46,8 +46,7 @@ def studio(root):
 @pytest.fixture(autouse=True)
 def nothing_left(studio):
     yield
-    studio.runtime.unload_all()
-    assert sharing.held() == []
+    let_go(studio)
 
 
 @pytest.fixture(scope="module")
