@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +31,25 @@ LJSPEECH = Part(HIFIGAN_LJSPEECH, "hifigan", 13_900_000)
 SINGING = Part(BIGVGAN_SINGING, "bigvgan_singing", 112_000_000)
 
 
-def read_vocoder(folder: Path, inside: str = "") -> Any:
-    """The generator of ``args.json`` with its newest weights, for mels (B, n_mels, T) to (B, 1, L).
+@dataclass(frozen=True)
+class Published:
+    """What a folder of Amphion's trainers holds: ``kind`` of generator, its sizes, the mel's settings, the
+    weights by key."""
+
+    kind: str
+    sizes: Mapping[str, Any]
+    preprocess: Mapping[str, Any]
+    state: Mapping[str, Any]
+
+
+def read_published(folder: Path, inside: str = "") -> Published:
+    """The ``args.json`` of a folder with its newest weights.
 
     Weights are ``<steps>.pt`` files, or the newest checkpoint of ``checkpoint`` or ``checkpoints``.
-    ``WeightsError`` names the file or the keys that don't fit.
+    ``WeightsError`` names what is missing.
     """
-    from engines.networks.blocks.convolutions import fold_weight_norm
-    from engines.networks.vocoders.build import build_generator
     from engines.networks.weights import (
         WeightsError,
-        load_exactly,
         read_config,
         read_weights,
         section,
@@ -51,15 +60,35 @@ def read_vocoder(folder: Path, inside: str = "") -> Any:
     args = read_config(folder / "args.json")
     model, preprocess = section(args, "model"), section(args, "preprocess")
     kind = str(model.get("generator", ""))
-    generator = build_generator(kind, section(model, kind), preprocess, preprocess["n_mel"])
     state: Mapping[str, Any] = read_weights(_newest(folder))
-    state = state.get("generator_state_dict", state)
+    state = state.get("generator_state_dict", state.get("state_dict", state))
     if not isinstance(state, Mapping):
         raise WeightsError(f"The weights of the vocoder in {folder.name} hold no tensors.")
+    state = strip_prefix(strip_prefix(state, "module."), "generator.")
+    return Published(kind, section(model, kind), preprocess, state)
+
+
+def read_vocoder(folder: Path, inside: str = "") -> Any:
+    """The generator of ``args.json`` with its newest weights, for mels (B, n_mels, T) to (B, 1, L).
+
+    ``WeightsError`` names the file or the keys that don't fit.
+    """
+    return built(read_published(folder, inside))
+
+
+def built(found: Published) -> Any:
+    """The generator that a published folder describes, norms folded."""
+    from engines.networks.blocks.convolutions import fold_weight_norm
+    from engines.networks.vocoders.build import build_generator
+    from engines.networks.weights import load_exactly
+
+    generator = build_generator(
+        found.kind, found.sizes, found.preprocess, found.preprocess["n_mel"]
+    )
     load_exactly(
         generator,
-        strip_prefix(strip_prefix(state, "module."), "generator."),
-        what=f"the vocoder {kind}",
+        found.state,
+        what=f"the vocoder {found.kind}",
         optional=[key for key in generator.state_dict() if key.endswith("filter")],
     )
     fold_weight_norm(generator)
