@@ -18,7 +18,8 @@ from engines.networks.vocoders.build import build_generator
 from engines.parameters import parse
 from engines.parts.f0 import track
 from engines.sharing import held
-from engines.svc.amphion import INSIDE, DiffComoSvc, MultipleContentsSvc, TransformerSvc, VitsSvc
+from engines.svc.amphion import INSIDE, MultipleContentsSvc
+from engines.svc.amphion_own import DiffComoSvc, TransformerSvc, VitsSvc
 from tests.engines.checkpoints import samples, save_checkpoint
 from tests.engines.published import StopAt, sound_file, studio_of
 from tests.networks import test_svc
