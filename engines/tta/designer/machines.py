@@ -67,6 +67,8 @@ def train_horn(duration_s: float, rng: Rng, pitch: float) -> np.ndarray:
 
 CYLINDERS = Control("cylinders", 4.0, 1.0, 12.0, "Cylinders that fire, one after the other.")
 RPM = Control("rpm", 1.0, 0.3, 5.0, "Speed of the shaft; 1 is idling at 900 a minute.")
+# of an exhaust: frequencies, widths, gains; the middle ones are heard on small speakers too
+PIPE = ((95, 60, 0.6), (210, 90, 0.9), (430, 160, 1.0), (900, 400, 0.7), (1900, 900, 0.35))
 REV = Control(
     "rev", 0.0, -1.0, 1.0, "Speeds up (1 is four times as fast at the end) or slows down."
 )
@@ -82,9 +84,9 @@ def engine(duration_s: float, rng: Rng, rpm: float, cylinders: float, rev: float
     into = firing % 1
     pulses = uneven[firing.astype(int) % many] * np.exp(-into * 9) - 0.11
     rough = white(n, rng) * np.exp(-into * 6) * 0.35
-    pipe = _horn(pulses + rough, ((95, 60, 1.0), (210, 90, 0.8), (430, 160, 0.5), (900, 400, 0.25)))
+    pipe = _horn(pulses + rough, PIPE)
     whine = 0.03 * np.sin(2 * np.pi * phase(shaft * 23))
-    return np.tanh(1.8 * low(pipe, 3500, 1) + 0.15 * band(rough, 1000, 5000) + whine)
+    return np.tanh(1.8 * low(pipe, 5000, 1) + 0.15 * band(rough, 1000, 5000) + whine)
 
 
 def helicopter(duration_s: float, rng: Rng, speed: float) -> np.ndarray:

@@ -54,7 +54,11 @@ class Event:
 
 def usual(kind: str, lengths: Mapping[str, float]) -> tuple[float, float]:
     """Length and gap of one sound of a kind; of a sample, from ``lengths`` in seconds."""
-    if kind in SAMPLES:
+    if kind not in KINDS:
+        if kind not in SAMPLES:
+            raise StudioError(
+                f"There is no {kind}; there are sample 1 to {len(SAMPLES)}.", "prompt"
+            )
         if kind not in lengths:
             raise StudioError(
                 f"The scene asks for {kind}, and no sound is given there.", _field(kind)
@@ -92,9 +96,17 @@ def _number(value: float) -> str:
 
 
 def is_timeline(text: str) -> bool:
-    """Whether each line of ``text`` reads as an event."""
+    """Whether each line of ``text`` reads as an event of a known kind."""
     lines = _lines(text)
-    return bool(lines) and all(LINE.fullmatch(line) for _, line in lines)
+    return bool(lines) and all(_is_line(line) for _, line in lines)
+
+
+def _is_line(line: str) -> bool:
+    match = LINE.fullmatch(line)
+    try:
+        return match is not None and bool(known(match["kind"]))
+    except KeyError:
+        return False
 
 
 def _lines(text: str) -> list[tuple[int, str]]:

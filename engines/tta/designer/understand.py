@@ -63,7 +63,13 @@ def understand(text: str, lengths: Mapping[str, float] | None = None) -> list[Ev
             "9 s”.",
             FIELD,
         )
-    return placed.finished()
+    events = placed.finished()
+    last_s = max(each.last_s for each in events)
+    if last_s > timeline.LONGEST_S:
+        raise StudioError(
+            f"The scene would last {last_s:,.0f} s; at most {timeline.LONGEST_S:g} s fit.", FIELD
+        )
+    return events
 
 
 def _from_picoaudio(text: str) -> str:
@@ -264,7 +270,7 @@ def _within(base: Event, start_s: float, end_s: float, asked: int | None, said: 
         raise StudioError(f"The interval from {start_s:g} s to {end_s:g} s is too short.", FIELD)
     step = base.duration_s + base.gap_s
     fits = 1 if _steady(base.kind) else max(1, int((length_s + base.gap_s + 1e-9) / step))
-    many = asked or fits
+    many = min(asked or fits, timeline.MAX_COUNT)
     if many == 1:
         longest = length_s if base.kind not in SAMPLES else min(length_s, base.duration_s)
         return replace(base, start_s=start_s, end_s=start_s + longest)

@@ -129,6 +129,7 @@ def test_an_onset_detector_finds_each_event_within_20_ms(make, name):
         ("two dogs bark 3 times", ["dog barking 0.0-0.26 count 3 gap 0.32"]),
         ("a dog barks every 2 seconds from 1 s to 9 s", ["dog barking 1.0-1.26 count 4 gap 1.74"]),
         ("a duck quacks 5 times between 2 and 6 s", ["duck quacking 2.0-2.22 count 5 gap 0.725"]),
+        ("a dog barks at 3", ["dog barking 3.0-3.26"]),
         ("bell, quiet, from the left", ["bell 0.0-4.0 gain -9 pan -0.8"]),
         ("rain for 3 s, 2 s of silence, thunder", ["rain 0.0-3.0", "thunder 5.0-10.0"]),
         (
@@ -139,6 +140,33 @@ def test_an_onset_detector_finds_each_event_within_20_ms(make, name):
 )  # fmt: skip
 def test_a_description_becomes_a_timeline(text, events):
     assert lines(text) == events
+
+
+WORDS = (
+    "a the dog barks twice then rain from to 4 s 9 seconds 4-9 2 minutes and , . ; while with after before "
+    "every 0.5 thunder heavy loud left bell rings 3 times for until at between throughout pause silence of "
+    "sample 1 apart later in background knock glass high-pitched # - gain 0 1000"
+)
+
+
+def test_any_words_are_a_timeline_that_reads_again_or_a_refusal():
+    rng, understood = np.random.default_rng(1), 0
+    for _ in range(1500):
+        text = " ".join(rng.choice(WORDS.split(), rng.integers(1, 13)))
+        try:
+            events = understand(text, {"sample 1": 1.0})
+        except StudioError as refusal:
+            assert refusal.field in ("prompt", "sample_3", "sample_4"), text
+            continue
+        understood += 1
+        assert all(0 <= each.start_s < each.end_s <= 600 and each.gap_s >= 0 for each in events), (
+            text
+        )
+        again = timeline.read(timeline.write(events), {"sample 1": 1.0})
+        assert [(each.kind, each.count) for each in again] == [
+            (each.kind, each.count) for each in events
+        ]
+    assert understood > 300
 
 
 def test_a_written_timeline_reads_as_the_same_events():
@@ -208,6 +236,8 @@ def test_own_samples_are_events(make, tmp_path):
     [
         ({}, "prompt", "names no sound"),
         ({"prompt": "a dog barks while a man talks"}, "prompt", "“a man talks” names no sound"),
+        ({"prompt": "rain for 20 minutes"}, "prompt", r"would last 1,200 s; at most 600 s fit"),
+        ({"prompt": "sample 9 and rain"}, "prompt", "no sample 9; there are sample 1 to 4"),
         ({"prompt": "sample 2 at 1 s"}, "sample_2", "asks for sample 2, and no sound is given"),
         ({"timeline": "rain four"}, "timeline", "Line 1, “rain four”, should look like"),
         (
