@@ -13,31 +13,20 @@ from pydantic import Field
 from engines.base import Card, Device, Task, Weights
 from engines.codec.base import CodecEngine, CodecParams
 from engines.codec.frames import Extra, FrameCodec
-from engines.parts.maskgct import ENCODED, SPEECH_PART, W2V_BERT, speech_encoder
-from engines.parts.published import file_bytes, need_mb, parts_mb, placed
+from engines.parts import dualcodec
+from engines.parts.maskgct import ENCODED, SPEECH_PART
+from engines.parts.published import need_mb, parts_mb
 
 if TYPE_CHECKING:
     from engines.networks.dualcodec.codec import DualCodec as Network
     from engines.networks.dualcodec.features import DualCodecFeatures
 
-STATISTICS = "w2vbert2_mean_var_stats_emilia.pt"
-
-# by the id of the weights: the network's variant, title, file, parameters and codebooks
-VARIANTS = {
-    "dualcodec-12hz": (
-        "12hz_v1", "DualCodec, 12.5 Hz", "dualcodec_12hz_16384_4096.safetensors", 84_014_578, 8,
-    ),
-    "dualcodec-25hz": (
-        "25hz_v1", "DualCodec, 25 Hz", "dualcodec_25hz_16384_1024.safetensors", 102_291_874, 12,
-    ),
-}  # fmt: skip
-
 
 class DualCodecModel(StrEnum):
     """The published weights."""
 
-    HZ_12 = "dualcodec-12hz"
-    HZ_25 = "dualcodec-25hz"
+    HZ_12 = dualcodec.HZ_12
+    HZ_25 = dualcodec.HZ_25
 
 
 class DualCodecParams(CodecParams):
@@ -97,35 +86,21 @@ class DualCodec(CodecEngine):
         notes="w2v-BERT 2.0 (2.3 GB) is downloaded too; other engines share it.",
     )
     Params = DualCodecParams
-    counts: ClassVar[Mapping[str, int]] = {name: count for name, (*_, count) in VARIANTS.items()}
+    counts: ClassVar[Mapping[str, int]] = {
+        name: count for name, (*_, count) in dualcodec.VARIANTS.items()
+    }
 
     def weights(self) -> Sequence[Weights]:
         """12.5 Hz first."""
-        return tuple(
-            Weights(
-                name, title,
-                repo="amphion/dualcodec", files=(file, STATISTICS), optional=("config.json",),
-                size_bytes=file_bytes(parameters), license="MIT", parts=(W2V_BERT,),
-            )
-            for name, (_, title, file, parameters, _) in VARIANTS.items()
-        )  # fmt: skip
+        return tuple(dualcodec.CODECS.values())
 
     def open(self, weights: Weights, folder: Path, device: Device) -> FrameCodec:
         """The codec, and the encoder of its features."""
-        from engines.networks.blocks.normalisation import Normalisation
-        from engines.networks.blocks.w2v_bert import SpeechConfig
-        from engines.networks.dualcodec.codec import DualCodec as Network
-        from engines.networks.dualcodec.codec import Variant
-        from engines.networks.dualcodec.features import DualCodecFeatures
-        from engines.networks.weights import sizes_in
-
-        network = placed(Network.from_published(folder, Variant(VARIANTS[weights.id][0])), device)
-        layers = sizes_in(folder, "speech", SpeechConfig()).layers
-        features = DualCodecFeatures(
-            speech_encoder(self.cache, device, layers), Normalisation.read(folder / STATISTICS)
-        )
+        network = dualcodec.codec(self.cache, device, weights.id)
+        features = dualcodec.features(self.cache, device, weights.id)
         return DualCodecFrames(network, features, device.device)
 
     def shared_mb(self, dtype: str, params: object = None) -> dict[str, int]:
-        """w2v-BERT, which other engines use too."""
-        return parts_mb([SPEECH_PART], self.cache, dtype)
+        """w2v-BERT and the codec, which other engines use too."""
+        codec = dualcodec.CODEC_PARTS[self.chosen(params) or dualcodec.HZ_12]
+        return parts_mb([SPEECH_PART, codec], self.cache, dtype)

@@ -1,4 +1,4 @@
-"""DualCodec's published parts: the 12.5 Hz codec and its features."""
+"""DualCodec's published parts: both codecs and their features."""
 
 from __future__ import annotations
 
@@ -14,38 +14,54 @@ if TYPE_CHECKING:
 
 RATE = 24_000
 FRAMES_PER_SECOND = 12.5
-PARAMETERS = 84_014_578
+HZ_12, HZ_25 = "dualcodec-12hz", "dualcodec-25hz"
+STATISTICS = "w2vbert2_mean_var_stats_emilia.pt"
 
-CODEC = Weights(
-    id="dualcodec-12hz",
-    title="DualCodec, 12.5 Hz",
-    repo="amphion/dualcodec",
-    files=("dualcodec_12hz_16384_4096.safetensors", "w2vbert2_mean_var_stats_emilia.pt"),
-    optional=("config.json",),
-    size_bytes=file_bytes(PARAMETERS),
-    license="MIT",
-    parts=(W2V_BERT,),
-)
-CODEC_PART = Part(CODEC, "12hz_v1", PARAMETERS)
-PARTS = (SPEECH_PART, CODEC_PART)
+# by the id of the weights: the network's variant, title, file, parameters and codebooks
+VARIANTS = {
+    HZ_12: (
+        "12hz_v1", "DualCodec, 12.5 Hz", "dualcodec_12hz_16384_4096.safetensors", 84_014_578, 8,
+    ),
+    HZ_25: (
+        "25hz_v1", "DualCodec, 25 Hz", "dualcodec_25hz_16384_1024.safetensors", 102_291_874, 12,
+    ),
+}  # fmt: skip
+CODECS = {
+    name: Weights(
+        id=name,
+        title=title,
+        repo="amphion/dualcodec",
+        files=(file, STATISTICS),
+        optional=("config.json",),
+        size_bytes=file_bytes(parameters),
+        license="MIT",
+        parts=(W2V_BERT,),
+    )
+    for name, (_, title, file, parameters, _) in VARIANTS.items()
+}
+CODEC_PARTS = {
+    name: Part(weights, VARIANTS[name][0], VARIANTS[name][3]) for name, weights in CODECS.items()
+}
+PARTS = (SPEECH_PART, CODEC_PARTS[HZ_12])
 
 
-def codec(cache: WeightsCache, device: Device) -> DualCodec:
-    """The codec of 12.5 Hz, shared."""
-    from engines.networks.dualcodec.codec import DualCodec
+def codec(cache: WeightsCache, device: Device, name: str = HZ_12) -> DualCodec:
+    """The codec of one of the weights, shared."""
+    from engines.networks.dualcodec.codec import DualCodec, Variant
 
-    return CODEC_PART.load(cache, device, lambda at: DualCodec.from_published(at))
+    variant = Variant(VARIANTS[name][0])
+    return CODEC_PARTS[name].load(cache, device, lambda at: DualCodec.from_published(at, variant))
 
 
-def features(cache: WeightsCache, device: Device) -> DualCodecFeatures:
+def features(cache: WeightsCache, device: Device, name: str = HZ_12) -> DualCodecFeatures:
     """What the semantic codes are made from; w2v-BERT is shared."""
     from engines.networks.blocks.normalisation import Normalisation
     from engines.networks.blocks.w2v_bert import SpeechConfig
-    from engines.networks.dualcodec.features import STATISTICS_FILE, DualCodecFeatures
+    from engines.networks.dualcodec.features import DualCodecFeatures
     from engines.networks.weights import sizes_in
 
-    folder = folder_of(cache, CODEC)
+    folder = folder_of(cache, CODECS[name])
     layers = sizes_in(folder, "speech", SpeechConfig()).layers
     return DualCodecFeatures(
-        speech_encoder(cache, device, layers), Normalisation.read(folder / STATISTICS_FILE)
+        speech_encoder(cache, device, layers), Normalisation.read(folder / STATISTICS)
     )

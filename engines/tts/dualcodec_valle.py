@@ -41,7 +41,7 @@ WEIGHTS = Weights(
     license="CC-BY-NC-4.0",
     non_commercial=True,
     languages=("en", "zh", "ja", "ko", "fr", "de"),
-    parts=(dualcodec.CODEC,),
+    parts=(dualcodec.CODECS[dualcodec.HZ_12],),
 )
 
 

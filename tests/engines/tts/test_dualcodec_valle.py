@@ -15,15 +15,15 @@ from safetensors.torch import load_file, save_file
 from engines import sharing
 from engines.base import Cancelled, StudioError
 from engines.networks.blocks.int8 import Int8Linear
-from engines.networks.dualcodec.codec import PUBLISHED, DualCodec, DualCodecConfig, Variant
+from engines.networks.dualcodec.codec import PUBLISHED, DualCodec, Variant
 from engines.networks.dualcodec.features import STATISTICS_FILE
 from engines.networks.dualcodec.fill import FILE as FILLER_FILE
 from engines.networks.dualcodec.fill import AcousticFiller, AcousticFillerConfig
 from engines.networks.dualcodec.first import FILE as WRITER_FILE
 from engines.networks.dualcodec.first import SAMPLING, SemanticWriter, SemanticWriterConfig
 from engines.networks.weights import sizes_in
-from engines.parts import autoregressive
-from engines.parts.dualcodec import CODEC, PARTS
+from engines.parts import autoregressive, dualcodec
+from engines.parts.dualcodec import CODECS, PARTS
 from engines.studio import Studio
 from engines.tts.dualcodec_valle import WEIGHTS, DualCodecValle, DualCodecValleParams
 from engines.tts.front_ends.whisper import OFFSET, TOKENS
@@ -91,11 +91,11 @@ def test_defaults_and_sizes_are_the_published_ones():
     params = DualCodecValleParams(text="a", reference="a.wav")
     assert autoregressive.sampling(params) == SAMPLING
     assert WEIGHTS.files == (WRITER_FILE, FILLER_FILE)
-    assert CODEC.files == (PUBLISHED[Variant.HZ_12][0], STATISTICS_FILE)
+    files = [(PUBLISHED[variant][0], STATISTICS_FILE) for variant in Variant]
+    assert [weights.files for weights in CODECS.values()] == files
     sizes = SemanticWriterConfig()
     assert sizes.speech_vocab_size + sizes.initial_offset == OFFSET
     assert sizes.vocab_size == OFFSET + TOKENS
-    assert isinstance(DualCodecConfig(), DualCodecConfig)
 
 
 def test_the_same_seed_gives_the_same_bytes_of_24_khz_and_another_seed_others(studio, reference):
@@ -173,6 +173,7 @@ def test_w2v_bert_is_shared_with_maskgct_and_all_is_freed(studio, reference):
     ours = studio.engine("dualcodec-valle")
     assert set(sharing.held()) - before == {PARTS[1].name(ours.cache)}
     assert ours._model.features.speech is studio.engine("maskgct")._model.tokens.speech
+    assert dualcodec.codec(ours.cache, studio.runtime) is ours._model.codec
     studio.runtime.unload_all()
     assert sharing.held() == []
 
