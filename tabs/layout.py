@@ -119,8 +119,13 @@ def build(studio: Studio) -> gr.Blocks:
         fill_width=True,
         delete_cache=(3600, 86400),  # look each hour for uploads and exports older than a day
     ) as demo:
-        # before any event of the page: Gradio numbers a name that is taken, also by a private event
+        pass
+    # endpoints on a page of their own, which no browser opens; clients call them by name. They come before
+    # any event of the page: Gradio numbers a name that is taken, also by a private event
+    with demo.route("Endpoints", "endpoints", show_in_navbar=False):
         api.build(studio)
+    demo.current_page = ""
+    with demo:
         gr.HTML(HEADER, apply_default_css=False)
         here = [family for family in FAMILIES if studio.engines(family.task)]
         remembered = {family.task: task.memory(family.task) for family in here}
@@ -133,7 +138,7 @@ def build(studio: Studio) -> gr.Blocks:
             for family in here:
                 with gr.Tab(family.title, id=family.tab, elem_id=f"tab-{family.tab}") as tab:
                     lay_out = MAKE.get(family.task, family_page.build)
-                    made[family.task] = lay_out(studio, family, remembered[family.task], who)
+                    made[family.task] = lay_out(studio, family, tab, remembered[family.task], who)
                 for page in made[family.task].pages:
                     tab.select(**page.refresh)
             with gr.Tab("Batch", id="batch", elem_id="tab-batch") as tab:

@@ -36,10 +36,11 @@ class LeanState(state_holder.SessionState):
     def __init__(self, demo: gr.Blocks):
         whole = demo.default_config
         self.blocks_config = BlocksConfig(whole.root_block)
-        # the page is built once and never rendered anew, so all sessions may share it
+        # all sessions share the page as it was built; the forms that one of them has asked for are its own
         self.blocks_config.blocks = ChainMap({}, whole.blocks)  # type: ignore[assignment]
-        self.blocks_config.fns = whole.fns
+        self.blocks_config.fns = ChainMap({}, whole.fns)  # type: ignore[assignment]
         self.blocks_config.fn_id = whole.fn_id
+        self.blocks_config._id = whole._id
         self.blocks_config.renderables = whole.renderables
         self.state_data = {}
         self.config_values = Unkept()

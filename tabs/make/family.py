@@ -26,15 +26,18 @@ class MakePage:
 
 
 def build(
-    studio: Studio, family: Family, job_ids: gr.BrowserState, who: gr.BrowserState
+    studio: Studio,
+    family: Family,
+    page: gr.Tab,
+    job_ids: gr.BrowserState,
+    who: gr.BrowserState,
 ) -> MakePage:
     """Lay out the page in the current block."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=360) as left:
             pass
-        tab = task.build(studio, family.task, {}, left)
         with gr.Column(scale=5, min_width=360):
             made = results.build(studio, family.task, job_ids, who)
-    for panel in tab.panels.values():
-        made.connect(panel)
+    connect = lambda panel, settings: made.connect(panel)  # noqa: E731
+    tab = task.build(studio, family.task, page, {}, left, connect)
     return MakePage(tab, made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -31,26 +31,30 @@ OWN = "put a folder in the same format into models/own of the data folder"
 
 
 def build(
-    studio: Studio, family: Family, job_ids: gr.BrowserState, who: gr.BrowserState
+    studio: Studio,
+    family: Family,
+    page: gr.Tab,
+    job_ids: gr.BrowserState,
+    who: gr.BrowserState,
 ) -> MakePage:
-    """Lay out the tab in the current block."""
-    notices: dict[str, gr.HTML] = {}
-
-    def head(engine: Engine) -> None:
-        notices[engine.card.id] = live.listing(f"{engine.card.id}-notice")
-
+    """Lay out the page in the current block."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=360) as left:
             prompt = prompts.build(studio)
             shared = {**prompt.form.controls, **_sounds(studio)}
-        tab = task.build(studio, family.task, shared, left, head)
         with gr.Column(scale=5, min_width=360):
             made = results.build(studio, family.task, job_ids, who)
-    for panel in tab.panels.values():
+
+    def connect(panel: Panel, settings: Mapping[str, Any]) -> None:
         made.connect(panel)
-    models = [_models(tab, panel, notices[name]) for name, panel in tab.panels.items()]
+        page.select(**_models(panel, settings).refresh)
+
+    def head(engine: Engine) -> gr.HTML:
+        return live.listing(f"{engine.card.id}-notice")
+
+    tab = task.build(studio, family.task, page, shared, left, connect, head)
     warm = Page(refresher(lambda: studio.warm(family.task)))
-    return MakePage(tab, made, [*prompt.pages, *models, warm])
+    return MakePage(tab, made, [*prompt.pages, warm])
 
 
 def _sounds(studio: Studio) -> dict[str, Component]:
@@ -97,21 +101,23 @@ def melody_html(studio: Studio, path: str | None) -> str:
 # --- weights and adapters -------------------------------------------------------------------
 
 
-def _models(tab: task.TaskTab, panel: Panel, notice: gr.HTML) -> Page:
+def _models(panel: Panel, settings: Mapping[str, Any]) -> Page:
     """Say whether the chosen weights are here, and offer the adapters that fit them.
 
-    Active adapters are preselected until a person or a restored clip says otherwise.
+    Active adapters are preselected until a person or a restored clip (``settings``) says otherwise.
     """
     engine, controls = panel.engine, panel.form.controls
     # components have their listeners only at run time
     model: Any = controls.get("model")
     menu: Any = controls.get("adapters")
-    for name, value in engine.defaults().items():
-        if name in controls:
-            controls[name].value = value
-    notice.value = notice_html(engine, model.value if model is not None else None)
-    chosen = gr.State(False)
-    tab.marks.append(chosen)
+    restored = bool(settings)
+    weights = model.value if model is not None else None
+    notice = panel.above
+    notice.value = notice_html(engine, weights)
+    if menu is not None:
+        first = adapter_update(engine, weights, list(settings.get("adapters", ())), restored)
+        menu.choices, menu.value = first["choices"], first["value"]
+    chosen = gr.State(restored)
     shown = [each for each in (model, menu) if each is not None]
 
     def refresh(chosen: bool, *given: Any) -> list[Any]:

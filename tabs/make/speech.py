@@ -14,7 +14,11 @@ EXAMPLE = "The studio is ready. Type something, choose a voice, and listen."
 
 
 def build(
-    studio: Studio, family: Family, job_ids: gr.BrowserState, who: gr.BrowserState
+    studio: Studio,
+    family: Family,
+    page: gr.Tab,
+    job_ids: gr.BrowserState,
+    who: gr.BrowserState,
 ) -> MakePage:
     """Lay out the tab in the current block."""
     with gr.Row(equal_height=False):
@@ -27,9 +31,8 @@ def build(
                 max_lines=20,
                 elem_id="speech-text",
             )
-        tab = task.build(studio, family.task, {"text": text}, left)
         with gr.Column(scale=5, min_width=360):
             made = results.build(studio, family.task, job_ids, who)
-    for panel in tab.panels.values():
-        made.connect(panel)
+    connect = lambda panel, settings: made.connect(panel)  # noqa: E731
+    tab = task.build(studio, family.task, page, {"text": text}, left, connect)
     return MakePage(tab, made)

@@ -18,6 +18,7 @@ from engines.parameters import Kind, Knob, knobs, parse
 from engines.studio.runner import draw_seed
 from tabs.ui.page import QUIET
 
+DEFAULT: Any = object()  # instead of a value: what the parameter declares
 NUMBERS = (Kind.NUMBER, Kind.INTEGER)
 Choices = Callable[[str], Sequence[Choice]]
 
@@ -76,7 +77,7 @@ class Form:
         """One update a control that shows ``settings``; controls not named there stay as they are."""
         known = self.knobs
         return [
-            gr.update(value=_shown(known[name], settings[name])) if name in settings else gr.skip()
+            gr.update(value=shown(known[name], settings[name])) if name in settings else gr.skip()
             for name in self.names
         ]
 
@@ -118,33 +119,42 @@ def controls(
     shared: Mapping[str, Component] | None = None,
     only: Sequence[str] = (),
     more: str = "More settings",
+    values: Mapping[str, Any] | None = None,
 ) -> Form:
     """Lay out a control for each parameter of ``model`` in the current block.
 
     Element ids are ``prefix-name``. Parameters named in ``shared`` use those controls instead of
     new ones; with ``only``, others than these are left out. Advanced ones are folded away under
-    ``more``.
+    ``more``. ``values`` are what controls show instead of the defaults.
     """
-    form, shared = Form(model, prefix, choices), shared or {}
+    form, shared, values = Form(model, prefix, choices), shared or {}, values or {}
+
+    def lay_out(knob: Knob) -> Component:
+        return control(knob, prefix, choices(knob.name), values.get(knob.name, DEFAULT))
+
     listed = [knob for knob in knobs(model) if not only or knob.name in only]
     for knob in listed:
         if knob.name in shared:
             form.controls[knob.name] = shared[knob.name]
     own = [knob for knob in listed if knob.name not in shared]
     for knob in [knob for knob in own if not knob.advanced]:
-        form.controls[knob.name] = control(knob, prefix, choices(knob.name))
+        form.controls[knob.name] = lay_out(knob)
     folded = [knob for knob in own if knob.advanced]
     if folded:
         with gr.Accordion(more, open=False):
             for knob in folded:
-                form.controls[knob.name] = control(knob, prefix, choices(knob.name))
+                form.controls[knob.name] = lay_out(knob)
     return form
 
 
-def control(knob: Knob, prefix: str, choices: Sequence[Choice] = ()) -> Component:
-    """One control: slider for a bounded number, menu for a choice, dice for a seed."""
+def control(
+    knob: Knob, prefix: str, choices: Sequence[Choice] = (), value: Any = DEFAULT
+) -> Component:
+    """One control that shows ``value``, else the default: slider for a bounded number, menu for a choice,
+    dice for a seed."""
+    value = knob.default if value is DEFAULT else value
     shared: dict[str, Any] = {"label": knob.label, "elem_id": f"{prefix}-{knob.name}"}
-    hints = {"info": knob.description or None, "value": _shown(knob, knob.default), **shared}
+    hints = {"info": knob.description or None, "value": shown(knob, value), **shared}
     if knob.kind is Kind.LIST:
         return _list(knob, choices, hints)
     if choices:
@@ -158,8 +168,8 @@ def control(knob: Knob, prefix: str, choices: Sequence[Choice] = ()) -> Componen
     if knob.kind is Kind.BOOLEAN:
         return gr.Checkbox(**hints)
     if knob.kind is Kind.MEDIA:
-        sound = knob.media == "audio"
-        return gr.Audio(type="filepath", **shared) if sound else gr.File(type="filepath", **shared)
+        field: type[Component] = gr.Audio if knob.media == "audio" else gr.File
+        return field(value=shown(knob, value), type="filepath", **shared)
     if knob.kind in NUMBERS:
         return _number(knob, hints)
     return gr.Textbox(lines=knob.lines, max_lines=max(knob.lines, 1) * 3, **hints)
@@ -206,7 +216,7 @@ def _may_be_empty(knob: Knob) -> bool:
     return knob.kind in NUMBERS and knob.default is None and not knob.required
 
 
-def _shown(knob: Knob, value: Any) -> Any:
+def shown(knob: Knob, value: Any) -> Any:
     """``value`` as the control of ``knob`` takes it."""
     if knob.kind is Kind.LIST:
         entries = [str(entry) for entry in value or ()]

@@ -29,6 +29,7 @@ class Panel:
     engine: Engine
     generate: gr.Button
     form: forms.Form
+    above: Any = None  # what its page put above it
 
     @property
     def inputs(self) -> list[Component]:
@@ -44,8 +45,15 @@ class Panel:
         return self.form.check(given, lambda values: studio.resolve(self.engine.card.id, values))
 
 
-def build(studio: Studio, engine: Engine, shared: Mapping[str, Component]) -> Panel:
+def build(
+    studio: Studio,
+    engine: Engine,
+    shared: Mapping[str, Component],
+    settings: Mapping[str, Any] | None = None,
+) -> Panel:
     """Lay out the Generate button and the controls of ``engine`` in the current block.
+
+    The controls show ``settings``; those not named there the engine's defaults.
 
     Parameters named in ``shared`` use those controls instead of new ones, so that a text stays when
     another engine is chosen.
@@ -53,7 +61,10 @@ def build(studio: Studio, engine: Engine, shared: Mapping[str, Component]) -> Pa
     generate = gr.Button(
         "Generate  (Ctrl+Enter)", variant="primary", elem_classes="studio-generate"
     )
-    form = forms.controls(engine.Params, engine.card.id, choices=engine.choices, shared=shared)
+    values = {**engine.defaults(settings), **(settings or {})}
+    form = forms.controls(
+        engine.Params, engine.card.id, choices=engine.choices, shared=shared, values=values
+    )
     panel = Panel(engine, generate, form)
     _presets(studio, panel, list(shared))
     return panel
