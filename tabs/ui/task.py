@@ -33,9 +33,9 @@ STATE_MARK = {
 @dataclass(frozen=True)
 class Wanted:
     """What an engine's form shows when it is built: ``settings``, and the defaults for all others.
-    ``key`` differs each time, so that the same settings can be asked for twice."""
+    ``key`` differs each time, so that the same settings can be asked for twice; Gradio compares by it."""
 
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict, compare=False)
     key: str = field(default_factory=secrets.token_hex)
 
 
@@ -126,7 +126,6 @@ def build(
         "fn": choose,
         "inputs": [chooser, *wanted.values()],
         "outputs": [*columns.values(), *wanted.values()],
-        "queue": False,
         **QUIET,
     }
     chooser.change(**listener)

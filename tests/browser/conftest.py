@@ -27,7 +27,7 @@ FLAGS = (
     "--no-first-run",
     "--autoplay-policy=no-user-gesture-required",
 )
-RERUNS = int(os.environ.get("RERUNS", "1"))
+RERUNS = int(os.environ.get("RERUNS", "2"))
 ENGINES = ["engines.tts.piper:Piper", "tests.fakes:Tone"]
 # Gradio's own words when a page is left while an answer was on its way, and the browser's for the
 # status with which Gradio's validator answers
@@ -62,16 +62,22 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator:
-    """One Chromium for all tests."""
+def playwright() -> Iterator:
+    """What drives browsers."""
     from playwright.sync_api import sync_playwright
 
     assert CHROMIUM, "CI needs Chromium: see tests/browser/install.sh"
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)  # else failures drown in them
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    with sync_playwright() as running:
         yield running
-        running.close()
+
+
+@pytest.fixture(scope="module")
+def browser(playwright) -> Iterator:
+    """A fresh Chromium for each file."""
+    running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    yield running
+    running.close()
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import TimeoutError
 
 from engines.studio.judging.designs import Design
+from storage.base.ids import new_id
 from tests.browser.ears import hear_all, hears, ready, silence
 from tests.browser.steps import go
 
@@ -338,7 +339,7 @@ def test_a_mos_test_is_made_taken_and_resumed(page, site, judging, tmp_path):
 
 def test_a_mushra_test_asks_for_every_slider_and_is_resumed(page, site, judging):
     test = judging.create_test(
-        "Beside the original", Design("mushra", task="codec", reference="original")
+        f"Beside the original {new_id()}", Design("mushra", task="codec", reference="original")
     )
     card = f'[data-test="{test.id}"]'
     open_judge(page, "tests")
@@ -374,7 +375,7 @@ def test_a_mushra_test_asks_for_every_slider_and_is_resumed(page, site, judging)
 
 def test_an_ab_test_by_keyboard_and_its_verdict(page, site, judging):
     design = Design("ab", task="codec", systems=("codec-a", "codec-b"))
-    test = judging.create_test("A or B", design)
+    test = judging.create_test(f"A or B {new_id()}", design)
     open_judge(page, "tests")
     page.click(f'[data-test="{test.id}"] [data-judge="take"]')
     for number in (1, 2):

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from engines.studio.judging.designs import Design
+from storage.base.ids import new_id
 from tests.browser.ears import LISTEN, hear, hear_all, silence
 from tests.browser.steps import go
 
@@ -78,7 +79,7 @@ def narrow_lines(page):
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_answer_is_about_what_was_audible(site, rater, kind):
     design, question = KINDS[kind]
-    test = site.studio.judging.create_test(f"by link {kind}", design)
+    test = site.studio.judging.create_test(f"by link {kind} {new_id()}", design)
     link = site.studio.store.links.create(test.id, "Please listen with headphones.")
     begin(rater, f"{site.url}/listen/{link.token}", "Bo")
     wanted = {}
@@ -130,7 +131,7 @@ def test_each_answer_is_about_what_was_audible(site, rater, kind):
 
 
 def test_a_maker_gives_the_test_away_and_closes_it(site, page, rater):
-    test = site.studio.judging.create_test("To give away", KINDS["mos"][0])
+    test = site.studio.judging.create_test(f"To give away {new_id()}", KINDS["mos"][0])
     go(page, "judge")
     page.click("#tab-judge-tests-button")
     page.click(f'[data-test="{test.id}"] [data-judge="share"]')
