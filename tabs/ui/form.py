@@ -168,7 +168,7 @@ def control(
     if knob.kind is Kind.BOOLEAN:
         return gr.Checkbox(**hints)
     if knob.kind is Kind.MEDIA:
-        field: type[Component] = gr.Audio if knob.media == "audio" else gr.File
+        field = gr.Audio if knob.media == "audio" else gr.File
         return field(value=shown(knob, value), type="filepath", **shared)
     if knob.kind in NUMBERS:
         return _number(knob, hints)

@@ -337,9 +337,17 @@ def headings():
     return re.findall(r"^#+ /(\w+)$", DOC.read_text(encoding="utf-8"), re.M)
 
 
+def of_engines(studio):
+    """The endpoints of engines: each engine has a page in docs/engines.md; a few are shown in docs/api.md."""
+    return {engine.card.id.replace("-", "_") for engine in studio.engines()}
+
+
 def test_every_endpoint_is_documented(documented):
-    names = headings()
-    assert sorted(names) == sorted(api.endpoints(documented.studio))
+    names, engines = headings(), of_engines(documented.studio)
+    assert sorted({*names, *engines}) == sorted(api.endpoints(documented.studio))
+    pages = (DOC.parent / "engines.md").read_text(encoding="utf-8")
+    ids = [engine.card.id for engine in documented.studio.engines()]
+    assert [each for each in ids if f"- **Id:** `{each}`" not in pages] == []
     examples = "\n".join(blocks("python"))
     for name in names:
         assert f'api_name="/{name}"' in examples
@@ -353,7 +361,7 @@ def test_the_running_app_publishes_what_is_documented_and_nothing_else(documente
         )
         paths = http.get("/gradio_api/openapi.json").json()["paths"]
         tools = http.get("/gradio_api/mcp/schema").json()
-    names = sorted(headings())
+    names = sorted({*headings(), *of_engines(documented.studio)})
     assert sorted(name.removeprefix("/") for name in described["named_endpoints"]) == names
     assert described["unnamed_endpoints"] == {}
     sent = [path.rpartition("/")[2] for path in paths if path.startswith("/gradio_api/call/v2/")]
