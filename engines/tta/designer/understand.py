@@ -19,6 +19,7 @@ from engines.tta.designer.phrases import MARK, MARKED, Said, in_figures, manner,
 from engines.tta.designer.timeline import Event, usual
 
 PAUSE_S = 0.25
+SHORTEST_S = 0.04  # of one sound with its gap, where many are asked for in an interval
 TAIL_S = 0.5  # how much longer than the last event a background sounds
 FIELD = "prompt"
 JOINTS = re.compile(
@@ -270,7 +271,7 @@ def _within(base: Event, start_s: float, end_s: float, asked: int | None, said: 
         raise StudioError(f"The interval from {start_s:g} s to {end_s:g} s is too short.", FIELD)
     step = base.duration_s + base.gap_s
     fits = 1 if _steady(base.kind) else max(1, int((length_s + base.gap_s + 1e-9) / step))
-    many = min(asked or fits, timeline.MAX_COUNT)
+    many = max(1, min(asked or fits, timeline.MAX_COUNT, int(length_s / SHORTEST_S)))
     if many == 1:
         longest = length_s if base.kind not in SAMPLES else min(length_s, base.duration_s)
         return replace(base, start_s=start_s, end_s=start_s + longest)

@@ -156,7 +156,7 @@ def test_any_words_are_a_timeline_that_reads_again_or_a_refusal():
         try:
             events = understand(text, {"sample 1": 1.0})
         except StudioError as refusal:
-            assert refusal.field in ("prompt", "sample_3", "sample_4"), text
+            assert refusal.field == "prompt" or refusal.field.startswith("sample_"), text
             continue
         understood += 1
         assert all(0 <= each.start_s < each.end_s <= 600 and each.gap_s >= 0 for each in events), (
