@@ -98,7 +98,8 @@ class MaskGct(ZeroShotEngine):
         requires=REQUIRES,
         pip_extra=EXTRA,
         notes="Speaks on in the voice, manner and room of the reference, also in another language. "
-        "Shares all its networks with Metis.",
+        "Shares all its networks with Metis. On a processor that computes in bfloat16, the studio's "
+        "--dtype bfloat16 makes a step more than three times as fast.",
     )
     Params = MaskGctParams
 

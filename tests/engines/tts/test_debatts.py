@@ -152,3 +152,14 @@ def test_a_half_file_is_refused_with_its_name(studio, sounds):
             speak(studio, sounds)
     finally:
         file.write_bytes(whole)
+
+
+def test_networks_may_be_held_in_bfloat16(studio, published, sounds, tmp_path):  # noqa: F811
+    hub = {"facebook/w2v-bert-2.0": published[1]}
+    with studio_of(tmp_path, hub, dtype="bfloat16") as other:
+        shutil.copytree(studio.hub.root / "own", other.hub.root / "own")
+        fetch(other, other.registry.add(Debatts))
+        assert speak(other, sounds).duration_s > 0.1
+        model = other.engine("debatts")._model.model
+        assert model.model.model.embed_tokens.weight.dtype == torch.bfloat16
+        other.runtime.unload_all()

@@ -198,3 +198,14 @@ def test_a_file_that_does_not_fit_is_refused_with_its_name(
     with studio_of(tmp_path / "studio", hub, DualCodecValle) as studio:
         with pytest.raises(StudioError, match=message):
             speak(studio, reference)
+
+
+def test_models_may_be_held_in_bfloat16_with_8_bit_weights(repositories, reference, tmp_path):
+    with studio_of(tmp_path, repositories, DualCodecValle, dtype="bfloat16") as studio:
+        assert speak(studio, reference).duration_s > 0.3
+        model = studio.engine("dualcodec-valle")._model
+        assert model.filler.phone_embedder.weight.dtype == torch.bfloat16
+        assert isinstance(model.writer.llm.model.layers[0].mlp.gate_proj, Int8Linear)
+        assert next(model.codec.parameters()).dtype == torch.float32
+        assert speak(studio, reference, precision="full").duration_s > 0.3
+        studio.runtime.unload_all()
