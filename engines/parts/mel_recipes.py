@@ -93,7 +93,7 @@ def read_mel(path: Path, recipe: Recipe) -> np.ndarray:
     mel = given if given.shape[0] == recipe.n_mels else given.T
     if mel.shape[1] * recipe.hop > LONGEST_S * recipe.rate:
         raise _refused(path, f"it lasts longer than {LONGEST_S / 60:.0f} minutes", recipe)
-    mel = np.ascontiguousarray(mel, np.float32)
+    mel = np.array(mel, np.float32, order="C")
     if reason := other_scale(mel, recipe):
         raise _refused(path, reason, recipe)
     return mel

@@ -10,6 +10,7 @@ from engines.codec.dac import Dac, DacModelName
 from engines.codec.encodec import Encodec, EncodecModelName, StudioTinyCodec
 from engines.codec.frames import FrameCodec
 from engines.codec.mimi import Mimi
+from engines.codec.wavtokenizer import WavTokenizer
 from engines.parts import token_file
 from tests.engines.conftest import FakeCache, FakeDevice, FakeJob
 from tests.engines.publishing import done, heard, kept_tokens, studio_with, voice, written
@@ -17,7 +18,16 @@ from tests.engines.publishing import done, heard, kept_tokens, studio_with, voic
 
 @pytest.fixture(scope="module")
 def repositories(tmp_path_factory):
-    from transformers import DacConfig, DacModel, EncodecConfig, EncodecModel, MimiConfig, MimiModel
+    from transformers import (
+        DacConfig,
+        DacModel,
+        EncodecConfig,
+        EncodecModel,
+        MimiConfig,
+        MimiModel,
+        WavTokenizerConfig,
+        WavTokenizerModel,
+    )
 
     torch.manual_seed(5)
     root = tmp_path_factory.mktemp("hub")
@@ -52,6 +62,12 @@ def repositories(tmp_path_factory):
             )
         ),
     }  # fmt: skip
+    made["swiss-ai/wavtokenizer-large-unify-40token"] = WavTokenizerModel(
+        WavTokenizerConfig(
+            num_filters=2, hidden_size=16, codebook_dim=16, codebook_size=64, num_lstm_layers=1,
+            decoder_hidden_size=32, decoder_intermediate_size=32, decoder_num_layers=1,
+        )
+    )  # fmt: skip
     for name, model in made.items():
         model.eval().save_pretrained(root / name)
     return {name: root / name for name in made}
@@ -60,7 +76,9 @@ def repositories(tmp_path_factory):
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory, repositories):
     folder = tmp_path_factory.mktemp("studio")
-    with studio_with(folder, repositories, Encodec, Dac, Mimi, StudioTinyCodec) as running:
+    with studio_with(
+        folder, repositories, Encodec, Dac, Mimi, WavTokenizer, StudioTinyCodec
+    ) as running:
         yield running
 
 
@@ -76,6 +94,7 @@ def source(tmp_path_factory):
         ("encodec", EncodecModelName.KHZ_48, 48_000, 2, 48_000 / 40 * 6 * 2),
         ("dac", DacModelName.KHZ_44, 44_100, 3, 44_100 / 64 * 6 * 3),
         ("mimi", None, 24_000, 4, 12.5 * 6 * 4),
+        ("wavtokenizer", None, 24_000, 1, 40 * 6),
         ("studio-tiny-codec", None, 16_000, 4, 50 * 12 * 4),
     ],
 )
