@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 DOC = Path(__file__).parents[2] / "docs" / "adding-an-engine.md"
-BUILT_IN = ["piper", "kokoro", "vits", "musicgen"]
+BUILT_IN = {"piper", "kokoro", "vits", "musicgen"}
 SCRIPT = """
 import json, sys
 from engines.studio.settings import Settings
@@ -54,7 +54,7 @@ def package(tmp_path):
 
 def test_an_installed_engine_is_found_and_makes_sound(package, tmp_path):
     found = run_studio(package, tmp_path / "data")
-    assert found["ids"] == [*BUILT_IN, "beep"]
+    assert set(found["ids"]) > BUILT_IN and found["ids"][-1] == "beep"
     assert found["durations"] == [1.5]
     assert found["broken"] == {}
 
@@ -62,5 +62,5 @@ def test_an_installed_engine_is_found_and_makes_sound(package, tmp_path):
 def test_a_broken_package_is_reported_and_stops_nothing(package, tmp_path):
     (package / "beep.py").write_text("import a_module_that_does_not_exist\n")
     found = run_studio(package, tmp_path / "data")
-    assert found["ids"] == BUILT_IN
+    assert set(found["ids"]) > BUILT_IN and "beep" not in found["ids"]
     assert "a_module_that_does_not_exist" in found["broken"]["beep"]
