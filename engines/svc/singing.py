@@ -87,7 +87,7 @@ def sing(
     if melody is None:
         f0, positions = with_vibrato(sung, how.vibrato_depth) * 2 ** (shift / 12), None
     else:
-        planned = plan(sung, _power_db(source), melody, how.timing, shift, how.vibrato_depth)
+        planned = plan(sung, power_db(source), melody, how.timing, shift, how.vibrato_depth)
         f0, positions = planned.f0, planned.positions
     f0, positions = _at_tempo(f0, positions, source.frames, how.tempo)
     timbre = Timbre(source, voice, recogniser, how.timbre) if voice and recogniser else None
@@ -139,7 +139,7 @@ def _at_tempo(
     return contour, np.interp(at, np.arange(len(positions)), positions)
 
 
-def _power_db(source: Source) -> np.ndarray:
+def power_db(source: Source) -> np.ndarray:
     """Level of each frame in dB over 20 ms."""
     size = round(GRID_S * source.rate)
     power = np.convolve(source.samples.astype(np.float64) ** 2, np.ones(size) / size, mode="same")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from engines.base import AudioFile, Choice, Clip, Device, Job, Params, StudioError
+from engines.base import AudioFile, Choice, Clip, Device, Job, MidiFile, Params, StudioError
 from engines.parts.checkpoints import Checkpoints
 from engines.parts.f0 import track
 from engines.parts.published import Part, generator
@@ -19,6 +19,7 @@ from engines.parts.references import Sound, check_length, read_sound
 from engines.parts.singing import CONTENTVEC, WHISPER, Ears, heard_range, recipe_of, stored_range
 from engines.parts.variations import seeds
 from engines.parts.windows import converted, windows
+from engines.svc.following import melody_contours
 
 if TYPE_CHECKING:
     import torch
@@ -59,6 +60,11 @@ class SingerParams(Params):
         title="Key shift",
         description="Moves the key; 12 is an octave up.",
         json_schema_extra={"step": 1, "unit": "semitones"},
+    )
+    melody: MidiFile | None = Field(
+        None,
+        title="Melody",
+        description="A MIDI file whose melody is sung in place of the source's, in the source's timing.",
     )
     singer_recording: AudioFile | None = Field(
         None,
@@ -163,6 +169,8 @@ class TrainedSinger(Checkpoints):
             job.progress(0, len(cut), f"Pitch {number + 1} of {len(cut)}")
             piece = sound.part(window.start_s, window.end_s).samples
             f0.append(track(piece, rate, recipe.hop, len(piece) // recipe.hop))
+        if params.melody is not None:
+            f0 = melody_contours(sound, params.melody, cut, f0, recipe.hop)
         shift = self._shift(params, np.concatenate(f0), recipe)
         scale = self._scale(params, sound, recipe)
         made: dict[int, np.ndarray] = {}

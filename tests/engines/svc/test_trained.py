@@ -17,9 +17,14 @@ from engines.networks.svc.vits import VitsSvc as VitsNetwork
 from engines.networks.vocoders.build import build_generator
 from engines.parameters import parse
 from engines.parts.f0 import track
+from engines.parts.references import Sound, read_sound
+from engines.parts.windows import windows
 from engines.sharing import held
 from engines.svc.amphion import INSIDE, MultipleContentsSvc
 from engines.svc.amphion_own import DiffComoSvc, TransformerSvc, VitsSvc
+from engines.svc.following import melody_contours
+from engines.svc.melody import MelodyNote
+from engines.svc.midi import to_midi
 from tests.engines.checkpoints import samples, save_checkpoint
 from tests.engines.published import StopAt, sound_file, studio_of
 from tests.networks import test_svc
@@ -202,3 +207,22 @@ def test_f0_of_a_tone_is_found_at_the_models_frames():
     f0 = track(tone, RATE, HOP, 93)
     assert f0.shape == (93,)
     np.testing.assert_allclose(f0[10:80], 220, rtol=0.01)
+
+
+def test_a_midi_melody_is_sung_in_the_sources_timing(studio, source, tmp_path):
+    notes = [MelodyNote(0.0, 1.0, 60.0), MelodyNote(1.0, 2.0, 64.0)]
+    midi = tmp_path / "melody.mid"
+    midi.write_bytes(to_midi(notes))
+    plain = samples(studio, studio.make("transformer-svc", source=source)[0])
+    sung = studio.make("transformer-svc", source=source, melody=str(midi))[0]
+    assert sung.duration_s == pytest.approx(2.0, abs=1e-3)
+    assert not np.array_equal(plain, samples(studio, sung))
+    sound = read_sound(Path(source), "source")
+    sound = Sound(sound.at(RATE), RATE)
+    cut = windows(sound, 12.0)
+    heard = track(sound.samples, RATE, HOP, len(sound.samples) // HOP)
+    (asked,) = melody_contours(sound, midi, cut, [heard], HOP)
+    assert np.array_equal(asked > 0, heard > 0)
+    first, second = asked[10:60], asked[120:160]
+    assert np.median(first[first > 0]) == pytest.approx(261.6, rel=0.02)
+    assert np.median(second[second > 0]) == pytest.approx(329.6, rel=0.02)
