@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import soundfile
+from gradio_client import handle_file
 
 from engines import sharing
 from engines.base import Cancelled, StudioError
@@ -15,6 +16,7 @@ from engines.parts import vevo as parts
 from engines.tts.vevo import VevoSpeech
 from engines.vc.vevo import VevoStyle, VevoTimbre, VevoVoice
 from tests import tiny_vevo
+from tests.conftest import served_app
 from tests.engines.fetched import Stopping, fetched, let_go, samples
 from tests.engines.sounding import spoken
 
@@ -249,3 +251,25 @@ def test_pieces_are_the_sound_and_meet_where_it_is_quiet():
     for before in cut[:-1]:
         assert np.abs(before.samples[-100:]).max() < 0.05
     assert 2.0 < beginning(sound, 3.0).duration_s <= 3.0
+
+
+def test_a_voice_is_converted_through_the_endpoint_and_in_a_batch(studio, pair, tmp_path):
+    with served_app(studio) as served:
+        client = served.client()
+        sound, made = client.predict(
+            **{name: handle_file(path) for name, path in pair.items()}, **QUICK,
+            api_name="/vevo_timbre",
+        )  # fmt: skip
+    (clip,) = studio.make("vevo-timbre", **pair, **QUICK)
+    ours = studio.clip(studio.job(made["id"]).clip_ids[0])
+    assert heard(ours) == heard(clip)
+    assert ours.settings["steps"] == 2 and sound
+    table = tmp_path / "rows.csv"
+    table.write_text("name,source,seed\na,source.wav,5\nb,source.wav,6\n")
+    common = {"reference": "reference.wav", "steps": 2}
+    batch = studio.batches.check("vevo-timbre", [table, *pair.values()], common=common)
+    job = studio.wait(studio.batches.start(batch.id).id, 60)
+    assert (job.state, job.error) == ("done", "")
+    rows = studio.batches.rows(batch.id)
+    clips = [studio.clip(row.clip_ids[0]) for row in rows]
+    assert heard(clips[0]) == heard(clip) != heard(clips[1])
