@@ -120,7 +120,7 @@ def _models(panel: Panel, settings: Mapping[str, Any]) -> Page:
     chosen = gr.State(restored)
     shown = [each for each in (model, menu) if each is not None]
 
-    def refresh(chosen: bool, *given: Any) -> list[Any]:
+    def refresh(chosen: bool, *given: Any) -> Any:
         values = dict(zip(map(id, shown), given, strict=True))
         weights = values.get(id(model))
         updates: list[Any] = [notice_html(engine, weights)]
@@ -129,7 +129,7 @@ def _models(panel: Panel, settings: Mapping[str, Any]) -> Page:
             updates.append(gr.update(choices=choices))
         if menu is not None:
             updates.append(adapter_update(engine, weights, values[id(menu)] or [], chosen))
-        return updates
+        return updates if shown else updates[0]
 
     page = refresher(refresh, [chosen, *shown], [notice, *shown])
     if menu is not None:
@@ -202,6 +202,8 @@ def notice_html(engine: Engine, model: Any) -> str:
             f"{engine.card.title} needs {', '.join(missing)}.",
             f"pip install {engine.card.pip_extra}",
         )
+    if not engine.weights():
+        return ""
     weights = _weights(engine, model)
     if weights is None:
         return _notice(

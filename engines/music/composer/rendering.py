@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ WORKERS = 2
 FADE_S = 0.03
 ALONE = 3.0  # how much more of the room drums get that nobody else plays with
 TAIL_S = 3.0  # of a loop, which goes around into its beginning
+Told = Callable[[int, int, str], None]  # of so many steps so many are done, and what comes next
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,13 @@ class Rendering:
         return self.mix.shape[1] / self.sample_rate
 
 
-def render(score: Score, stems: bool = False) -> Rendering:
-    """Play a whole piece. ``stems`` keeps the sound of each track as well, named ``part: instrument``."""
+def render(
+    score: Score, stems: bool = False, told: Told = lambda done, total, note: None
+) -> Rendering:
+    """Play a whole piece. ``stems`` keeps the sound of each track as well, named ``part: instrument``.
+
+    ``told`` is called before each track is mixed and may raise to stop.
+    """
     total = frames(score)
     long = total + (round(TAIL_S * SAMPLE_RATE) if score.brief.loop else 0)
     facts = style(score.brief.style)
@@ -50,7 +56,7 @@ def render(score: Score, stems: bool = False) -> Rendering:
     send = np.zeros((2, long), np.float32)
     kept: dict[str, tuple[np.ndarray, float]] = {}
     with ThreadPoolExecutor(WORKERS) as pool:
-        for track, sound in _stems(score, long, duck, pool):
+        for track, sound in _told(score, _stems(score, long, duck, pool), told):
             amount = mixing.SENDS[track.part] * (ALONE if score.brief.drummed else 1.0)
             dry += sound
             send += sound * np.float32(amount)
@@ -67,6 +73,16 @@ def render(score: Score, stems: bool = False) -> Rendering:
         finished[name] = _finished(around, curve, tape, score)
     whole = _finished(mix, curve, tape, score)
     return Rendering(whole, finished)
+
+
+def _told(
+    score: Score, stems: Iterator[tuple[Track, np.ndarray]], told: Told
+) -> Iterator[tuple[Track, np.ndarray]]:
+    """``stems``, with ``told`` called before each and after the last."""
+    for done, track in enumerate(score.tracks):
+        told(done, len(score.tracks) + 1, f"Playing {track.instrument.replace('-', ' ')}")
+        yield next(stems)
+    told(len(score.tracks), len(score.tracks) + 1, "Mixing")
 
 
 def name_of(track: Track) -> str:

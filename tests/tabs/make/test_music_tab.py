@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from engines.base import Adapter
+from engines.base import Adapter, Task
+from engines.music.composing import Composer
 from engines.studio import Studio
 from tabs.make import music, prompts
 from tabs.ui.live import Action
+from tabs.ui.task import first_ready
+from tests.conftest import make_settings
 from tests.fakes import Strum
 
 
@@ -43,6 +46,21 @@ def test_weights_may_say_what_to_expect_and_where_others_are(strum, monkeypatch)
     here = music.notice_html(strum, "strum-small")
     assert "ready" in here and "Quick &amp; rough." in here
     assert 'data-id="models"' in here
+
+
+def test_an_engine_without_a_model_menu_says_what_it_plays_with_and_one_without_weights_nothing(
+    studio, monkeypatch
+):
+    composer = studio.registry.add(Composer)
+    here = music.notice_html(composer, None)
+    assert "ready" in here and "Instruments of FluidR3 GM · MIT" in here
+    monkeypatch.setattr(Composer, "weights", lambda self: [])
+    assert music.notice_html(composer, None) == ""
+
+
+def test_a_fresh_machine_begins_with_the_composer(tmp_path):
+    with Studio(make_settings(tmp_path)) as fresh:
+        assert first_ready(fresh.engines(Task.MUSIC)) == "composer"
 
 
 def test_adapters_of_the_model_are_offered_and_active_ones_preselected(strum):
