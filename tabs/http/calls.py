@@ -65,6 +65,13 @@ class Calls:
                 return Response(f"data: {json.dumps(told)}\n\n", media_type="text/event-stream")
         return None
 
+    def _known(self, session: object) -> Any:
+        """The events of a session: those of the page, and of the forms that were built in it."""
+        held = self._demo.state_holder
+        if isinstance(session, str) and session in held:
+            return held[session].blocks_config.fns
+        return self._demo.fns
+
     def _wrong(self, call: re.Match[str] | None, body: bytes) -> Response | None:
         try:
             sent = json.loads(body)
@@ -73,7 +80,7 @@ class Calls:
         if not isinstance(sent, dict):
             return _refused(400, "The body is no JSON object.")
         number = sent.get("fn_index")
-        if isinstance(number, int) and number not in self._demo.fns:
+        if isinstance(number, int) and number not in self._known(sent.get("session_hash")):
             return _refused(404, f"There is no event {number}.")
         if isinstance(number, int) and (call is None or call[1] != "call/v2"):
             return None  # the page names its events by number
