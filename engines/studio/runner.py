@@ -267,7 +267,9 @@ class Runner:
             error = "The studio was stopped." if stopped else ""
         except (StudioError, StorageError) as problem:
             state, error = JobState.FAILED, str(problem)
-            log.warning("failed: %s", problem)
+            log.warning(
+                "failed: %s", error
+            )  # the exception would keep the engine's parts in memory
         except OSError as problem:
             state, error = JobState.FAILED, str(from_os_error(problem, self.work))
             log.warning("failed: %s", error, exc_info=problem.errno not in FULL_ERRNOS)

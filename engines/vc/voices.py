@@ -65,8 +65,8 @@ def learn(
     voiced_s = float((f0 > 0).sum() * 0.005)
     if voiced_s < SHORTEST_S:
         raise StudioError(
-            f"The reference holds {voiced_s:.1f} s of voiced speech; at least {SHORTEST_S:.0f} s are "
-            "needed, 10 s or more are better.",
+            f"The reference holds {int(10 * voiced_s) / 10:.1f} s of voiced speech; at least "
+            f"{SHORTEST_S:.0f} s are needed, 10 s or more are better.",
             "reference",
         )
     active = steps.active
