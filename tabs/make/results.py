@@ -20,6 +20,7 @@ from engines.studio import Studio
 from engines.studio.runner import ENDED, Update
 from storage import ClipRow, JobRow, JobState, NotFound, StorageError
 from tabs.http.rows import clips_of
+from tabs.make import reports
 from tabs.ui import live
 from tabs.ui import panel as panels
 from tabs.ui.errors import as_gradio_error
@@ -185,11 +186,11 @@ class Results:
         return mark + "".join(lines)
 
     def clips_html(self, asked: Asked, rater: str) -> str:
-        """The clips of every job, oldest first; the page shows them the other way round."""
+        """The clips and the report of every job, oldest first; the page shows them the other way round."""
         groups = [
             keyed(job.id, "".join(cards), 'class="take"')
             for job in self._jobs(asked)
-            if (cards := self._cards(asked, job, rater))
+            if (cards := [*self._cards(asked, job, rater), *reports.html(job)])
         ]
         return f'<div class="takes">{"".join(groups) or live.empty(NOTHING)}</div>'
 
