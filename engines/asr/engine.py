@@ -9,6 +9,7 @@ from pydantic import Field
 
 from engines.asr.models import FACTS, RATE, TRANSCRIPTION, Model
 from engines.asr.recogniser import SHORTEST_S, Recogniser
+from engines.asr.shared import recogniser, weights_of
 from engines.asr.subtitles import cues, to_srt, to_vtt
 from engines.asr.transcripts import Transcript
 from engines.base import (
@@ -112,18 +113,20 @@ class Whisper(Engine):
 
     def weights(self) -> list[Weights]:
         """Both models, which come in packages."""
-        return [
-            Weights(f"whisper-{model}", FACTS[model].title, license="MIT", embedded=True)
-            for model in (Model.BASE, Model.TINY_EN)
-        ]
+        return [weights_of(model) for model in (Model.BASE, Model.TINY_EN)]
 
     def weights_for(self, params: Any) -> Weights:
         """Those of the model that ``params`` names."""
-        return next(each for each in self.weights() if each.id == f"whisper-{params.model}")
+        return next(each for each in self.weights() if each == weights_of(params.model))
 
     def memory_mb(self, dtype: str, params: Any = None) -> int:
         """What the model that ``params`` names needs."""
         return FACTS[params.model if params else Model.BASE].memory_mb
+
+    def shared_mb(self, dtype: str, params: Any = None) -> dict[str, int]:
+        """The model, which voice conversion uses too."""
+        model = params.model if params else Model.BASE
+        return {weights_of(model).id: FACTS[model].memory_mb}
 
     def check(self, params: Any) -> None:
         """Raise ``StudioError`` for a source that can't be heard, or a language that tiny.en lacks."""
@@ -146,12 +149,10 @@ class Whisper(Engine):
         if self._loaded and self._loaded.model is model:
             return
         self.unload()
-        self._loaded = _Loaded(model, Recogniser(model, threads=device.threads))
+        self._loaded = _Loaded(model, recogniser(device, model))
 
     def unload(self) -> None:
-        """Free the model."""
-        if self._loaded:
-            self._loaded.recogniser.close()
+        """Drop the model; it is free once no other engine holds it."""
         self._loaded = None
 
     def run(self, params: Any, job: Job) -> Report:

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from engines import sharing
+from engines.asr.engine import Whisper
 from engines.base import Cancelled, StudioError
 from engines.vc.knn import KnnVc
 from engines.vc.voices import RATE
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.speech
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory):
-    with fetched(tmp_path_factory.mktemp("knn"), {}, (KnnVc,)) as running:
+    with fetched(tmp_path_factory.mktemp("knn"), {}, (KnnVc, Whisper)) as running:
         yield running
         let_go(running)
 
@@ -94,3 +96,15 @@ def test_references_without_a_voice_are_refused_in_words(studio, pair, files):
         studio.submit("knn_vc", pair | {"reference": files["silent"]})
     job = studio.wait(studio.submit("knn_vc", pair | {"reference": files["whispered"]}).id, 60)
     assert job.state == "failed" and "s of voiced speech; at least 1 s" in job.error
+    let_go(studio)  # nothing that is kept of the failure holds the model
+
+
+def test_transcription_uses_the_whisper_that_is_in_memory(studio, pair):
+    studio.make("knn_vc", **pair, strength=0)
+    before = studio.memory().reserved
+    job = studio.wait(studio.submit("whisper", {"source": pair["source"]}).id, 60)
+    assert job.state == "done", job.error
+    assert studio.memory().reserved == before
+    assert sharing.held() == ["whisper-base"]
+    studio.unload("whisper")
+    assert sharing.held() == ["whisper-base"]
