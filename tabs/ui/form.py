@@ -153,7 +153,10 @@ def control(
     """One control that shows ``value``, else the default: slider for a bounded number, menu for a choice,
     dice for a seed."""
     value = knob.default if value is DEFAULT else value
-    shared: dict[str, Any] = {"label": knob.label, "elem_id": f"{prefix}-{knob.name}"}
+    # a form that is built later is not known to the page as an input, which Gradio then shows as disabled
+    shared: dict[str, Any] = {
+        "label": knob.label, "elem_id": f"{prefix}-{knob.name}", "interactive": True
+    }  # fmt: skip
     hints = {"info": knob.description or None, "value": shown(knob, value), **shared}
     if knob.kind is Kind.LIST:
         return _list(knob, choices, hints)
