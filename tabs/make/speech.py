@@ -30,6 +30,7 @@ def build(
                 lines=6,
                 max_lines=20,
                 elem_id="speech-text",
+                interactive=True,  # forms, whose events read it, come later
             )
         with gr.Column(scale=5, min_width=360):
             made = results.build(studio, family.task, job_ids, who)
