@@ -50,10 +50,12 @@ def build(
     engine: Engine,
     shared: Mapping[str, Component],
     settings: Mapping[str, Any] | None = None,
+    key: str = "",
 ) -> Panel:
     """Lay out the Generate button and the controls of ``engine`` in the current block.
 
-    The controls show ``settings``; those not named there the engine's defaults.
+    The controls show ``settings``; those not named there the engine's defaults. Built again
+    with the same ``key``, they keep what was typed.
 
     Parameters named in ``shared`` use those controls instead of new ones, so that a text stays when
     another engine is chosen.
@@ -63,7 +65,7 @@ def build(
     )
     values = {**engine.defaults(settings), **(settings or {})}
     form = forms.controls(
-        engine.Params, engine.card.id, choices=engine.choices, shared=shared, values=values
+        engine.Params, engine.card.id, choices=engine.choices, shared=shared, values=values, key=key
     )
     panel = Panel(engine, generate, form)
     _presets(studio, panel, list(shared))

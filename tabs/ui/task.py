@@ -36,7 +36,7 @@ class Wanted:
     ``key`` differs each time, so that the same settings can be asked for twice; Gradio compares by it."""
 
     settings: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    key: str = field(default_factory=secrets.token_hex)
+    key: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
 @dataclass
@@ -149,7 +149,7 @@ def _form(
             return
         gr.HTML(_card_line(engine), apply_default_css=False)
         above = head(engine)
-        panel = panels.build(studio, engine, shared, given.settings)
+        panel = panels.build(studio, engine, shared, given.settings, given.key)
         panel.above = above
         connect(panel, given.settings)
 
