@@ -122,14 +122,12 @@ def build(
             ),
         ]
 
-    listener: dict[str, Any] = {
-        "fn": choose,
-        "inputs": [chooser, *wanted.values()],
-        "outputs": [*columns.values(), *wanted.values()],
-        **QUIET,
-    }
-    chooser.change(**listener)
-    page.select(**listener)
+    chooser.change(
+        choose, [chooser, *wanted.values()], [*columns.values(), *wanted.values()], **QUIET
+    )
+    # only this one is an output: for each other the browser would tell of a change that is none
+    first = wanted[chooser.value]
+    page.select(lambda before: Wanted() if before is None else gr.skip(), first, first, **QUIET)
     return tab
 
 
