@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -45,16 +45,17 @@ def build(
         with gr.Column(scale=5, min_width=360):
             made = results.build(studio, family.task, job_ids, who)
 
-    def connect(panel: Panel, settings: Mapping[str, Any]) -> None:
+    notices: dict[str, gr.HTML] = {}
+
+    def head(engine: Engine) -> None:
+        notices[engine.card.id] = live.listing(f"{engine.card.id}-notice")
+
+    tab = task.build(studio, family.task, shared, left, head)
+    for panel in tab.panels.values():
         made.connect(panel)
-        page.select(**_models(panel, settings).refresh)
-
-    def head(engine: Engine) -> gr.HTML:
-        return live.listing(f"{engine.card.id}-notice")
-
-    tab = task.build(studio, family.task, page, shared, left, connect, head)
+    models = [_models(tab, panel, notices[name]) for name, panel in tab.panels.items()]
     warm = Page(refresher(lambda: studio.warm(family.task)))
-    return MakePage(tab, made, [*prompt.pages, warm])
+    return MakePage(tab, made, [*prompt.pages, *models, warm])
 
 
 def _sounds(studio: Studio) -> dict[str, Component]:
@@ -101,23 +102,18 @@ def melody_html(studio: Studio, path: str | None) -> str:
 # --- weights and adapters -------------------------------------------------------------------
 
 
-def _models(panel: Panel, settings: Mapping[str, Any]) -> Page:
+def _models(tab: task.TaskTab, panel: Panel, notice: gr.HTML) -> Page:
     """Say whether the chosen weights are here, and offer the adapters that fit them.
 
-    Active adapters are preselected until a person or a restored clip (``settings``) says otherwise.
+    Active adapters are preselected until a person or a restored clip says otherwise.
     """
     engine, controls = panel.engine, panel.form.controls
     # components have their listeners only at run time
     model: Any = controls.get("model")
     menu: Any = controls.get("adapters")
-    restored = bool(settings)
-    weights = model.value if model is not None else None
-    notice = panel.above
-    notice.value = notice_html(engine, weights)
-    if menu is not None:
-        first = adapter_update(engine, weights, list(settings.get("adapters", ())), restored)
-        menu.choices, menu.value = first["choices"], first["value"]
-    chosen = gr.State(restored)
+    notice.value = notice_html(engine, model.value if model is not None else None)
+    chosen = gr.State(False)
+    tab.marks.append(chosen)
     shown = [each for each in (model, menu) if each is not None]
 
     def refresh(chosen: bool, *given: Any) -> Any:

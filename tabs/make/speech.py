@@ -34,6 +34,7 @@ def build(
             )
         with gr.Column(scale=5, min_width=360):
             made = results.build(studio, family.task, job_ids, who)
-    connect = lambda panel, settings: made.connect(panel)  # noqa: E731
-    tab = task.build(studio, family.task, page, {"text": text}, left, connect)
+    tab = task.build(studio, family.task, {"text": text}, left)
+    for panel in tab.panels.values():
+        made.connect(panel)
     return MakePage(tab, made)
