@@ -16,7 +16,6 @@ EXAMPLE = "The studio is ready. Type something, choose a voice, and listen."
 def build(
     studio: Studio,
     family: Family,
-    page: gr.Tab,
     job_ids: gr.BrowserState,
     who: gr.BrowserState,
 ) -> MakePage:
@@ -30,7 +29,7 @@ def build(
                 lines=6,
                 max_lines=20,
                 elem_id="speech-text",
-                interactive=True,  # forms, whose events read it, come later
+                interactive=True,
             )
         with gr.Column(scale=5, min_width=360):
             made = results.build(studio, family.task, job_ids, who)
