@@ -138,7 +138,7 @@ def build(studio: Studio) -> gr.Blocks:
             for family in here:
                 with gr.Tab(family.title, id=family.tab, elem_id=f"tab-{family.tab}") as tab:
                     lay_out = MAKE.get(family.task, family_page.build)
-                    made[family.task] = lay_out(studio, family, remembered[family.task], who)
+                    made[family.task] = lay_out(studio, family, tab, remembered[family.task], who)
                 for page in made[family.task].pages:
                     tab.select(**page.refresh)
             with gr.Tab("Batch", id="batch", elem_id="tab-batch") as tab:

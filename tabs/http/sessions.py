@@ -30,16 +30,38 @@ class Unkept(dict[int, Any]):
         """Keep nothing."""
 
 
+class Events(ChainMap[int, Any]):
+    """The events of a session: those of the page, and those of the forms that it has asked for.
+
+    The events of a form that was built anew are not listed any more, and still answer a browser that had
+    not heard of it.
+    """
+
+    def __init__(self, *maps: Any):
+        super().__init__(*maps)
+        self.retired: dict[int, Any] = {}
+
+    def __delitem__(self, key: int) -> None:
+        self.retired[key] = self.maps[0].pop(key)
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key) or key in self.retired
+
+    def __missing__(self, key: int) -> Any:
+        return self.retired[key]
+
+
 class LeanState(state_holder.SessionState):
     """A session that holds the values of its ``gr.State`` and the components that were changed."""
 
     def __init__(self, demo: gr.Blocks):
         whole = demo.default_config
         self.blocks_config = BlocksConfig(whole.root_block)
-        # the page is built once and never rendered anew, so all sessions may share it
+        # all sessions share the page as it was built; the forms that one of them has asked for are its own
         self.blocks_config.blocks = ChainMap({}, whole.blocks)  # type: ignore[assignment]
-        self.blocks_config.fns = whole.fns
+        self.blocks_config.fns = Events({}, whole.fns)  # type: ignore[assignment]
         self.blocks_config.fn_id = whole.fn_id
+        self.blocks_config._id = whole._id
         self.blocks_config.renderables = whole.renderables
         self.state_data = {}
         self.config_values = Unkept()

@@ -28,6 +28,7 @@ class MakePage:
 def build(
     studio: Studio,
     family: Family,
+    page: gr.Tab,
     job_ids: gr.BrowserState,
     who: gr.BrowserState,
 ) -> MakePage:

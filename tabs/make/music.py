@@ -33,6 +33,7 @@ OWN = "put a folder in the same format into models/own of the data folder"
 def build(
     studio: Studio,
     family: Family,
+    page: gr.Tab,
     job_ids: gr.BrowserState,
     who: gr.BrowserState,
 ) -> MakePage:

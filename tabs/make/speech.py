@@ -16,6 +16,7 @@ EXAMPLE = "The studio is ready. Type something, choose a voice, and listen."
 def build(
     studio: Studio,
     family: Family,
+    page: gr.Tab,
     job_ids: gr.BrowserState,
     who: gr.BrowserState,
 ) -> MakePage:
@@ -29,7 +30,7 @@ def build(
                 lines=6,
                 max_lines=20,
                 elem_id="speech-text",
-                interactive=True,
+                interactive=True,  # forms, whose events read it, come later
             )
         with gr.Column(scale=5, min_width=360):
             made = results.build(studio, family.task, job_ids, who)

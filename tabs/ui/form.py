@@ -120,18 +120,21 @@ def controls(
     only: Sequence[str] = (),
     more: str = "More settings",
     values: Mapping[str, Any] | None = None,
+    key: str = "",
 ) -> Form:
     """Lay out a control for each parameter of ``model`` in the current block.
 
     Element ids are ``prefix-name``. Parameters named in ``shared`` use those controls instead of
     new ones; with ``only``, others than these are left out. Advanced ones are folded away under
-    ``more``. ``values`` are what controls show instead of the defaults.
+    ``more``. ``values`` are what controls show instead of the defaults. A form that is
+    built again with the same ``key`` keeps what was typed into it.
     """
     form, shared, values = Form(model, prefix, choices), shared or {}, values or {}
 
     def lay_out(knob: Knob) -> Component:
         value = values.get(knob.name, DEFAULT)
-        return control(knob, prefix, choices(knob.name), value)
+        kept = f"{key}-{knob.name}" if key else None
+        return control(knob, prefix, choices(knob.name), value, kept)
 
     listed = [knob for knob in knobs(model) if not only or knob.name in only]
     for knob in listed:
@@ -153,13 +156,14 @@ def control(
     prefix: str,
     choices: Sequence[Choice] = (),
     value: Any = DEFAULT,
+    key: str | None = None,
 ) -> Component:
     """One control that shows ``value``, else the default: slider for a bounded number, menu for a choice,
     dice for a seed."""
     value = knob.default if value is DEFAULT else value
-    # what is an output of one event and an input of none, Gradio would show as disabled
+    # a form that is built later is not known to the page as an input, which Gradio then shows as disabled
     shared: dict[str, Any] = {
-        "label": knob.label, "elem_id": f"{prefix}-{knob.name}", "interactive": True,
+        "label": knob.label, "elem_id": f"{prefix}-{knob.name}", "interactive": True, "key": key,
     }  # fmt: skip
     hints = {"info": knob.description or None, "value": shown(knob, value), **shared}
     if knob.kind is Kind.LIST:

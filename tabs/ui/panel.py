@@ -29,6 +29,7 @@ class Panel:
     engine: Engine
     generate: gr.Button
     form: forms.Form
+    above: Any = None  # what its page put above it
 
     @property
     def inputs(self) -> list[Component]:
@@ -48,10 +49,13 @@ def build(
     studio: Studio,
     engine: Engine,
     shared: Mapping[str, Component],
+    settings: Mapping[str, Any] | None = None,
+    key: str = "",
 ) -> Panel:
     """Lay out the Generate button and the controls of ``engine`` in the current block.
 
-    The controls show the engine's defaults.
+    The controls show ``settings``; those not named there the engine's defaults. Built again
+    with the same ``key``, they keep what was typed.
 
     Parameters named in ``shared`` use those controls instead of new ones, so that a text stays when
     another engine is chosen.
@@ -59,12 +63,9 @@ def build(
     generate = gr.Button(
         "Generate  (Ctrl+Enter)", variant="primary", elem_classes="studio-generate"
     )
+    values = {**engine.defaults(settings), **(settings or {})}
     form = forms.controls(
-        engine.Params,
-        engine.card.id,
-        choices=engine.choices,
-        shared=shared,
-        values=engine.defaults(),
+        engine.Params, engine.card.id, choices=engine.choices, shared=shared, values=values, key=key
     )
     panel = Panel(engine, generate, form)
     _presets(studio, panel, list(shared))
